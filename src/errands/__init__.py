@@ -1,0 +1,38 @@
+"""Background tasks for FastHTML, FastAPI and Starlette."""
+
+from ._app import Adding, Errands
+from ._background import AddingLater, BackgroundTasks
+from ._clock import Clock, Timer
+from ._job import Attempt, Job, Outcome, Progress, State, new_id
+from ._retry import Retry
+from ._runner import Middleware, Next, current_job, progress, track
+from ._store import Claim, OnConflict, Query, Store
+from ._task import Declared
+from .errors import ErrandsError
+
+__all__ = [
+    "Adding",
+    "AddingLater",
+    "Attempt",
+    "BackgroundTasks",
+    "Claim",
+    "Clock",
+    "Declared",
+    "Errands",
+    "ErrandsError",
+    "Job",
+    "Middleware",
+    "Next",
+    "OnConflict",
+    "Outcome",
+    "Progress",
+    "Query",
+    "Retry",
+    "State",
+    "Store",
+    "Timer",
+    "current_job",
+    "new_id",
+    "progress",
+    "track",
+]

@@ -1,0 +1,374 @@
+"""`Errands`: the one object that an application holds."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, ParamSpec, Self, TypeVar, overload
+
+from ._background import BackgroundTasks
+from ._clock import Clock
+from ._engine import Engine, Settings
+from ._job import Job, State
+from ._options import Options, Seconds, seconds
+from ._retry import Retry
+from ._runner import Middleware
+from ._store import OnConflict, Query, Store
+from ._task import Declared, Task, name_of
+from .errors import JobCancelled, JobFailed, NotSerializable
+from .stores import store_at
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+Call = tuple[Any, ...]  # a declared function, and what to call it with
+
+DAY = 86_400.0
+POLL = (0.02, 0.5)  # seconds between two looks at a job that another process runs: first, longest
+
+
+class Errands:
+    """Background tasks for one application.
+
+    Args:
+        store: A store, or the URL of one: `memory:`, `sqlite:///errands.db`. Left out, it is
+            `$ERRANDS_URL`, or else `sqlite:///errands.db`.
+        middleware: What wraps each run of a job, outermost first: `async def layer(job,
+            call_next)`, which returns what `await call_next(job)` returned.
+        keep: How long finished jobs are kept, in seconds; a week by default.
+        queues: Those that this process works for; all of them by default.
+        slots: How many jobs run side by side in this process.
+        threads: How many local tasks that are plain functions run side by side.
+        lease: Seconds after which a job whose worker is silent goes to another.
+        grace: Seconds that running jobs and local tasks get to end when the application
+            stops. What is not done by then goes back to the store, and costs no attempt.
+        max_payload: Bytes that the arguments of one job may take as JSON; 0 for any number.
+        max_pending: Local tasks that may wait or run in this process; more are refused with
+            `QueueFull`, which the middleware answers with 503.
+        clock: What tells the time; tests bring one that jumps.
+
+    Raises:
+        ValueError: if a number is out of its range, or the URL is of no store.
+    """
+
+    def __init__(
+        self,
+        store: Store | str | None = None,
+        *,
+        middleware: Iterable[Middleware] = (),
+        keep: Seconds = 7 * DAY,
+        queues: Collection[str] | None = None,
+        slots: int = 50,
+        threads: int = 40,
+        lease: Seconds = 15.0,
+        grace: Seconds = 10.0,
+        max_payload: int = 1 << 20,
+        max_pending: int = 100_000,
+        clock: Clock | None = None,
+    ) -> None:
+        """Touch nothing yet: the store is opened when the application starts."""
+        for name, value, least in (
+            ("slots", slots, 1), ("threads", threads, 1), ("max_payload", max_payload, 0),
+            ("max_pending", max_pending, 1), ("lease", seconds(lease), 0.1),
+            ("grace", seconds(grace), 0), ("keep", seconds(keep), 0),
+        ):  # fmt: skip  # a table
+            if not value >= least:
+                raise ValueError(f"Errands({name}={value!r}): expected {least} or more")
+        if isinstance(queues, str) or (queues is not None and not queues):
+            raise ValueError(f"Errands(queues={queues!r}): expected names of queues, or None for all")
+        store = store or os.environ.get("ERRANDS_URL") or "sqlite:///errands.db"
+        self._engine = Engine(
+            store_at(store) if isinstance(store, str) else store,
+            clock or Clock(),
+            Settings(
+                middleware=tuple(middleware),
+                keep=timedelta(seconds=seconds(keep)),
+                queues=None if queues is None else frozenset(queues),
+                slots=slots,
+                threads=threads,
+                lease=timedelta(seconds=seconds(lease)),
+                grace=seconds(grace),
+                max_payload=max_payload,
+                max_pending=max_pending,
+            ),
+        )
+
+    # Declaring
+
+    @overload
+    def task(self, function: Callable[P, R], /) -> Declared[P, R]: ...
+    @overload
+    def task(
+        self,
+        *,
+        name: str | None = None,
+        queue: str = "default",
+        priority: int = 0,
+        retry: Retry | None = None,
+        timeout: Seconds | None = None,
+    ) -> Callable[[Callable[P, R]], Declared[P, R]]: ...
+    def task(
+        self,
+        function: Any = None,
+        /,
+        *,
+        name: str | None = None,
+        queue: str = "default",
+        priority: int = 0,
+        retry: Retry | None = None,
+        timeout: Seconds | None = None,
+    ) -> Any:
+        """Declare a function as a task. The function itself stays as it is, to be called or added.
+
+        Args:
+            name: What its jobs are stored under; module and qualified name by default.
+            queue: Where its jobs wait.
+            priority: The higher, the sooner.
+            retry: What happens when it fails; by default it is failed at once.
+            timeout: Seconds after which a run counts as failed.
+
+        Raises:
+            ValueError: if the function has no name of its own and none is given, or the
+                policy could never be meant.
+            DuplicateTask: if another function has this name.
+        """
+
+        def declare(function: Callable[..., Any]) -> Callable[..., Any]:
+            if not callable(function):
+                raise TypeError(f"a task is a function, not {function!r}")
+            limit = None if timeout is None else seconds(timeout)
+            task = Task(
+                name=name or name_of(function),
+                function=function,
+                queue=queue,
+                priority=priority,
+                retry=retry or Retry(),
+                timeout=limit,
+            )
+            self._engine.tasks.add(task)
+            if hasattr(function, "__dict__"):
+                function.__errands__ = task.name  # type: ignore[attr-defined]  # for `Declared`
+            return function
+
+        return declare if function is None else declare(function)
+
+    # Adding
+
+    async def add_task(
+        self, function: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Job:
+        """Keep one call of a declared function in the store, to be run in the background.
+
+        Returns:
+            The job as it is stored.
+
+        Raises:
+            UnknownTask: if the function was not declared.
+            TypeError: if it cannot be called with these arguments.
+            NotSerializable: if one of them cannot be kept as JSON.
+            PayloadTooLarge: if they take more than `max_payload`.
+            NotOpen: if the store is closed.
+            StoreUnavailable: if the store cannot be written; then there is no job.
+        """
+        return await self.options().add_task(function, *args, **kwargs)
+
+    async def add_tasks(self, calls: Iterable[Call], /) -> list[Job]:
+        """Keep many calls at once: all of them or, where one is refused, none.
+
+        Args:
+            calls: Each a declared function and its arguments: `(thumbnails, "cat.png")`.
+        """
+        return await self.options().add_tasks(calls)
+
+    def options(
+        self,
+        *,
+        after: Seconds | None = None,
+        at: datetime | None = None,
+        key: str | None = None,
+        on_conflict: OnConflict = "keep",
+        queue: str | None = None,
+        priority: int | None = None,
+    ) -> Adding:
+        """Say more about the job that the next `add_task` makes.
+
+        Args:
+            after: Seconds before which it does not start.
+            at: The instant before which it does not start; aware.
+            key: At most one unfinished job has this key.
+            on_conflict: Where there is one: `keep` it and answer with it; `replace` it, with
+                the new arguments and time (one that runs already goes on beside the new one);
+                or `raise` `JobExists`.
+            queue: Instead of the task's own.
+            priority: Instead of the task's own.
+
+        Raises:
+            ValueError: if an option could never be meant.
+        """
+        options = Options(
+            after=after, at=at, key=key, on_conflict=on_conflict, queue=queue, priority=priority
+        )
+        return Adding(self._engine, options)
+
+    # Looking
+
+    async def job(self, job_id: str) -> Job | None:
+        """The job of this id, if it is still kept."""
+        return await self._engine.store.get(job_id)
+
+    async def jobs(
+        self,
+        *,
+        states: Collection[State] = (),
+        queue: str | None = None,
+        task: str | None = None,
+        key: str | None = None,
+        text: str | None = None,
+        before: str | None = None,
+        limit: int = 50,
+    ) -> list[Job]:
+        """The jobs that match everything that is given, newest first.
+
+        Args:
+            text: What their arguments or an attempt's error contain.
+            before: The id of the last job of the page before.
+            limit: How many at most.
+        """
+        if limit < 1:
+            raise ValueError(f"jobs(limit={limit!r}): expected 1 or more")
+        return await self._engine.store.find(
+            Query(
+                states=[State(state) for state in ([states] if isinstance(states, str) else states)],
+                queue=queue,
+                task=task,
+                key=key,
+                text=text,
+                before=before,
+                limit=limit,
+            )
+        )
+
+    async def count(self) -> Mapping[tuple[str, State], int]:
+        """How many jobs each queue has in each state; a missing pair has none."""
+        return await self._engine.store.count()
+
+    async def result(self, job: Job | str, timeout: Seconds | None = None) -> Any:
+        """What the job's function returned, as its return annotation says; waits for its end.
+
+        Args:
+            timeout: Seconds to wait at the most; without end by default.
+
+        Raises:
+            JobFailed: if the job failed for good.
+            JobCancelled: if it was cancelled.
+            NotSerializable: if it is done, but what it returned could not be kept.
+            TimeoutError: if it has not ended in time.
+            LookupError: if there is no such job, or no longer.
+        """
+        job_id = job if isinstance(job, str) else job.id
+        limit = None if timeout is None else seconds(timeout)
+        try:
+            async with asyncio.timeout(limit):
+                return self._value(await self._end_of(job_id))
+        except TimeoutError:
+            raise TimeoutError(f"job {job_id} has not ended within {limit:g} s") from None
+
+    # Living
+
+    @property
+    def is_open(self) -> bool:
+        """Whether jobs can be added and read."""
+        return self._engine.is_open
+
+    @property
+    def pending(self) -> int:
+        """How many local tasks of this process have not ended."""
+        return self._engine.locals.pending
+
+    def now(self) -> datetime:
+        """The time by which jobs are due: the store's, in UTC and whole milliseconds."""
+        return self._engine.clock.now()
+
+    async def __aenter__(self) -> Self:
+        """Open the store, to add and to look."""
+        await self._engine.open()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        """Close the store."""
+        await self._engine.close()
+
+    @asynccontextmanager
+    async def working(self) -> AsyncIterator[Self]:
+        """Open the store, and run jobs while in the block.
+
+        At its end running jobs get `grace` seconds.
+        """
+        async with self._engine.working():
+            yield self
+
+    # For doors
+
+    def background(self) -> BackgroundTasks:
+        """The background tasks of one request that begins now; a door closes them at its end."""
+        return BackgroundTasks(self._engine)
+
+    def aside(self) -> AbstractAsyncContextManager[None]:
+        """Be at work for the length of one request, unless somebody opened us for longer.
+
+        In the block jobs that were added there run, and no others.
+        """
+        return self._engine.aside()
+
+    def _value(self, job: Job) -> Any:
+        if job.state is State.FAILED:
+            raise JobFailed(job)
+        if job.state is State.CANCELLED:
+            raise JobCancelled(job)
+        if job.result is None and job.error:
+            raise NotSerializable(job.error)
+        task = self._engine.tasks.get(job.task)
+        return json.loads(job.result or "null") if task is None else task.codec.load_result(job.result)
+
+    async def _end_of(self, job_id: str) -> Job:
+        wait, longest = POLL
+        with self._engine.watching(job_id) as ended:
+            while (job := await self._engine.store.get(job_id)) is not None and not job.is_final:
+                ended.clear()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(wait):
+                        await ended.wait()
+                wait = min(wait * 1.5, longest)
+        if job is None:
+            raise LookupError(f"there is no job {job_id!r}, or no longer")
+        return job
+
+
+@dataclass(frozen=True, slots=True)
+class Adding:
+    """An addition with options; see `Errands.options`."""
+
+    _engine: Engine
+    _options: Options
+
+    async def add_task(
+        self, function: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Job:
+        """See `Errands.add_task`.
+
+        Raises:
+            JobExists: with `on_conflict="raise"`, if an unfinished job has the key.
+        """
+        job = self._engine.make(self._options, function, args, kwargs)
+        [kept] = await self._engine.add([job], self._options.on_conflict)
+        return kept
+
+    async def add_tasks(self, calls: Iterable[Call], /) -> list[Job]:
+        """See `Errands.add_tasks`; with a key at most one of them is kept."""
+        jobs = [self._engine.make(self._options, f, tuple(args), {}) for f, *args in calls]
+        return await self._engine.add(jobs, self._options.on_conflict) if jobs else []

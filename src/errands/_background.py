@@ -1,0 +1,260 @@
+"""`BackgroundTasks`: what one request hands to the background.
+
+The handler, its dependencies and whatever they call share one of these. A middleware decides
+what becomes of it: kept if the handler returned, dropped if it raised.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable
+from contextvars import ContextVar, Token, copy_context
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, ParamSpec, overload
+
+from ._engine import Engine
+from ._job import Job
+from ._local import LocalCall
+from ._options import DEFAULT, Options, Seconds
+from ._store import OnConflict
+from ._task import Declared, called
+from .errors import NoRequest
+
+P = ParamSpec("P")
+
+_current: ContextVar[BackgroundTasks | None] = ContextVar("errands_background", default=None)
+
+
+@dataclass(slots=True, eq=False)
+class _Entry:
+    """One addition: a job, or a call if the function was not declared."""
+
+    what: Job | LocalCall
+    options: Options = DEFAULT
+    survives: bool = False  # kept although the handler raises
+    only_then: bool = False  # and not kept if it does not
+    stored: Job | None = field(default=None)
+
+
+class BackgroundTasks:
+    """The background tasks of one request; see the door of your framework for how to get them.
+
+    A declared task becomes a durable job: it is stored before the response starts, and runs
+    once the request is over. A plain function becomes a local task: it runs in this process,
+    after the request, in the order added, and is lost if the process dies.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        """Begin with nothing. Errors that are being handled now are none of the request's."""
+        self._engine = engine
+        self._entries: list[_Entry] = []
+        self._outside = sys.exc_info()[1]
+        self._is_closed = False
+        self._loop = asyncio.get_running_loop()
+
+    @classmethod
+    def of(cls, connection: Any = None) -> BackgroundTasks:
+        """Those of a request or a WebSocket; of the one that is being handled, if left out.
+
+        Raises:
+            NoRequest: outside a request, or where Errands was not set up.
+        """
+        found = _current.get() if connection is None else connection.scope.get("errands")
+        if not isinstance(found, BackgroundTasks):
+            where = "outside a request" if connection is None else "in this request"
+            raise NoRequest(
+                f"there are no background tasks {where}: call setup_errands(app, errands) "
+                "before the application starts; elsewhere use `await errands.add_task(…)`"
+            )
+        return found
+
+    @classmethod
+    def __from_request__(cls, data, req):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN206  # it fills what has no annotation
+        """FastHTML's way of filling a parameter that is annotated with a class."""
+        return cls.of(req)
+
+    @overload
+    def add_task(self, function: Declared[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> Job: ...
+    @overload
+    def add_task(
+        self, function: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs
+    ) -> None: ...
+    def add_task(self, function: Any, /, *args: Any, **kwargs: Any) -> Job | None:
+        """Have `function` called in the background once the request is over.
+
+        What is added while an exception is being handled, in an `except` block, is kept
+        although the handler then raises; all else is dropped with it.
+
+        Returns:
+            The job that will be stored, or `None` for a function that was not declared. With
+            a key, `flush` says which job is stored indeed.
+
+        Raises:
+            TypeError: if a coroutine was passed, or the arguments do not fit.
+            NotSerializable: if an argument of a declared task cannot be kept.
+            QueueFull: if too many local tasks are pending.
+        """
+        return self._add(self._entry(DEFAULT, function, args, kwargs))
+
+    def on_error(self, function: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> None:
+        """Have `function` called in the background only if the handler raises."""
+        entry = self._entry(DEFAULT, function, args, kwargs)
+        entry.survives = entry.only_then = True
+        self._add(entry)
+
+    def options(
+        self,
+        *,
+        after: Seconds | None = None,
+        at: datetime | None = None,
+        key: str | None = None,
+        on_conflict: OnConflict = "keep",
+        queue: str | None = None,
+        priority: int | None = None,
+    ) -> AddingLater:
+        """Say more about the job that the next `add_task` makes; see `Errands.options`."""
+        options = Options(
+            after=after, at=at, key=key, on_conflict=on_conflict, queue=queue, priority=priority
+        )
+        return AddingLater(self, options)
+
+    async def flush(self) -> list[Job]:
+        """Store the jobs now, and answer with all that this request has stored.
+
+        They still wait for its end to start, and are removed again if it fails.
+
+        Raises:
+            StoreUnavailable: if the store cannot be written; then nothing was promised.
+            JobExists: with `on_conflict="raise"`, if an unfinished job has the key.
+        """
+        for on_conflict, entries in self._unstored().items():
+            jobs = [entry.what for entry in entries if isinstance(entry.what, Job)]
+            kept = await self._engine.hold(jobs, on_conflict)
+            for entry, job in zip(entries, kept, strict=True):
+                entry.stored = job
+        return [entry.stored for entry in self._entries if entry.stored is not None]
+
+    # For the middleware
+
+    def enter(self) -> Token[BackgroundTasks | None]:
+        """Be the ones that `of()` finds, until `leave`."""
+        return _current.set(self)
+
+    def leave(self, token: Token[BackgroundTasks | None]) -> None:
+        """Be found no longer."""
+        _current.reset(token)
+
+    def failure(self) -> BaseException | None:
+        """The error that is being handled right now, if the request raised it."""
+        error = sys.exc_info()[1]
+        return None if error is self._outside else error
+
+    async def drop(self) -> None:
+        """The handler raised: forget what it added, but for what was added for that case."""
+        dropped = [entry for entry in self._entries if not entry.survives]
+        self._entries = [entry for entry in self._entries if entry.survives]
+        for entry in self._entries:
+            entry.only_then = False
+        self._engine.locals.dismiss(_calls(dropped))
+        stored = [
+            entry.stored
+            for entry in dropped
+            if entry.stored is not None and entry.stored.id == _id(entry)
+        ]
+        if stored:
+            await self._engine.drop(stored)
+
+    async def release(self) -> asyncio.Task[None] | None:
+        """Store what is not stored yet, and start everything.
+
+        Returns:
+            What ends with the last of the local tasks, if there are any.
+        """
+        stored = await self.flush()
+        entries, self._entries = self._entries, [e for e in self._entries if e.only_then]
+        self._engine.start(stored)
+        return self._engine.run_local(_calls([e for e in entries if not e.only_then]))
+
+    async def close(self, *, wait: bool) -> None:
+        """The request is over: start everything; what is added from now on starts at once.
+
+        Args:
+            wait: Return when all of it has ended, as for a request without a lifespan.
+        """
+        running = await self.release()
+        self._is_closed = True
+        self._engine.locals.dismiss(_calls(self._entries))
+        self._entries = []
+        if wait:
+            if running is not None:
+                await asyncio.wait([running])
+            await self._engine.drained()
+
+    async def __call__(self) -> None:
+        """Do nothing: attached to a response by habit, where the middleware does the work."""
+
+    def __ft__(self) -> str:
+        """Show nothing: returned among FastHTML's components by habit."""
+        return ""
+
+    def _add(self, entry: _Entry) -> Job | None:
+        if self._is_closed:
+            self._loop.call_soon_threadsafe(self._start_late, entry)
+        else:
+            self._entries.append(entry)
+        return entry.what if isinstance(entry.what, Job) else None
+
+    def _entry(
+        self, options: Options, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> _Entry:
+        survives = self.failure() is not None
+        if self._engine.tasks.of(called(function)) is not None:
+            job = self._engine.make(options, function, args, kwargs)
+            return _Entry(job, options, survives)
+        if options != DEFAULT:
+            self._engine.make(options, function, args, kwargs)  # says that it was not declared
+        self._engine.locals.admit()
+        context = copy_context()
+        return _Entry(LocalCall(function, args, kwargs, context), options, survives)
+
+    def _unstored(self) -> dict[OnConflict, list[_Entry]]:
+        groups: dict[OnConflict, list[_Entry]] = {}
+        for entry in self._entries:
+            if isinstance(entry.what, Job) and entry.stored is None and not entry.only_then:
+                groups.setdefault(entry.options.on_conflict, []).append(entry)
+        return groups
+
+    def _start_late(self, entry: _Entry) -> None:
+        """Added by something that outlived the request."""
+        late = BackgroundTasks(self._engine)
+        late._entries.append(entry)
+        self._engine.keep_up(late.close(wait=False))
+
+
+@dataclass(frozen=True, slots=True)
+class AddingLater:
+    """An addition with options; see `BackgroundTasks.options`."""
+
+    _background: BackgroundTasks
+    _options: Options
+
+    def add_task(self, function: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> Job:
+        """See `BackgroundTasks.add_task`; only declared tasks have options.
+
+        Raises:
+            UnknownTask: if the function was not declared.
+        """
+        entry = self._background._entry(self._options, function, args, kwargs)
+        self._background._add(entry)
+        assert isinstance(entry.what, Job)
+        return entry.what
+
+
+def _calls(entries: list[_Entry]) -> list[LocalCall]:
+    return [entry.what for entry in entries if isinstance(entry.what, LocalCall)]
+
+
+def _id(entry: _Entry) -> str | None:
+    return entry.what.id if isinstance(entry.what, Job) else None

@@ -1,0 +1,66 @@
+"""The clock: the store's time, kept on this machine's monotonic clock.
+
+A host clock that is wrong or stepped changes nothing: what is due, and whose lease is over,
+is reckoned by the one clock that all who share the store can ask.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+
+class Timer(Protocol):
+    """What was asked of a clock, and may be called off."""
+
+    def cancel(self) -> None:
+        """Forget it."""
+        ...
+
+
+class Clock:
+    """Tells the store's time, and waits by it."""
+
+    def __init__(self) -> None:
+        """Start from this machine's time, until `follow` has asked the store."""
+        self._set(datetime.now(UTC), time.monotonic())
+
+    def now(self) -> datetime:
+        """The time, in UTC and whole milliseconds. May be asked from any thread."""
+        instant, at = self._base
+        return whole(instant + timedelta(seconds=time.monotonic() - at))
+
+    async def follow(self, ask: Callable[[], Awaitable[datetime]]) -> None:
+        """Ask the store for its time, taken to be that of the middle of the question."""
+        before = time.monotonic()
+        instant = await ask()
+        self._set(instant, (before + time.monotonic()) / 2)
+
+    def call_later(self, seconds: float, callback: Callable[[], object]) -> Timer:
+        """Call `callback` in the running loop once so many seconds have passed."""
+        return asyncio.get_running_loop().call_later(seconds, callback)
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait for so many seconds."""
+        over = asyncio.Event()
+        timer = self.call_later(seconds, over.set)
+        try:
+            await over.wait()
+        finally:
+            timer.cancel()
+
+    def _set(self, instant: datetime, at: float) -> None:
+        self._base = instant, at  # one assignment: other threads see both or neither
+
+
+def whole(instant: datetime) -> datetime:
+    """The instant in whole milliseconds: the precision that every store keeps."""
+    return instant.replace(microsecond=instant.microsecond // 1000 * 1000)
+
+
+def local_time() -> datetime:
+    """This machine's clock, in UTC and whole milliseconds."""
+    return whole(datetime.now(UTC))

@@ -1,0 +1,269 @@
+"""Arguments and results as JSON: one typed msgspec codec for each task signature.
+
+What JSON cannot say is said by the signature: a parameter that is annotated as `datetime`,
+`UUID`, `Decimal`, `bytes`, an enum, a dataclass, a path or a pydantic model comes back as
+one. What could come back as something else is refused when the job is added.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields, is_dataclass
+from pathlib import PurePath
+from typing import Any, get_args, get_origin
+
+import msgspec
+
+from .errors import NotSerializable
+
+KEYWORD = inspect.Parameter.KEYWORD_ONLY
+MANY = inspect.Parameter.VAR_POSITIONAL
+NAMED = inspect.Parameter.VAR_KEYWORD
+POSITIONAL = inspect.Parameter.POSITIONAL_ONLY
+
+LOOSE = (Any, object, inspect.Parameter.empty, list, dict, tuple, set, frozenset)
+SCALARS = (str, int, float, bool, type(None))
+ADVICE = "Pass what JSON knows, such as an id, or annotate the parameter with its type."
+
+
+class Codec:
+    """Writes and reads the arguments and the result of one function."""
+
+    def __init__(self, function: Callable[..., Any], name: str) -> None:
+        """Build the codec from the function's signature.
+
+        Args:
+            function: Whose annotations say what comes out of JSON.
+            name: The task's, for messages.
+
+        Raises:
+            TypeError: if an annotation is none that a value could be read by.
+        """
+        self._name = name
+        self._signature = inspect.signature(function)
+        self._parameters = list(self._signature.parameters.values())
+        hints = _hints(function)
+        self._types = {p.name: hints.get(p.name, Any) for p in self._parameters}
+        self._loose = [p.name for p in self._parameters if _is_loose(self._types[p.name])]
+        self._struct = self._build()
+        self._decoder = msgspec.json.Decoder(self._struct, dec_hook=_rich)
+        self._plain = not any(p.kind in (POSITIONAL, MANY, NAMED) for p in self._parameters)
+        self._result = hints.get("return", Any)
+
+    def dump(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+        """The arguments as the text of a JSON object, by the names of their parameters.
+
+        Raises:
+            TypeError: if the function cannot be called with them.
+            NotSerializable: naming the parameter that could not come back as it went in.
+        """
+        try:
+            bound = self._signature.bind(*args, **kwargs).arguments
+        except TypeError as error:
+            raise TypeError(f"{self._name}{self._signature}: {error}") from None
+        try:
+            payload = ENCODER.encode(bound)
+            decoded = self._decoder.decode(payload)
+        except (TypeError, ValueError, OverflowError, RecursionError) as error:
+            raise self._refused(bound, error) from None
+        # JSON has no NaN: msgspec writes null, which an optional parameter would accept
+        for name in bound if b"null" in payload else self._loose:
+            if name in bound and (loss := self._loss(name, bound[name], getattr(decoded, name))):
+                raise self._refusal(name, bound[name], loss)
+        return payload.decode()
+
+    def load(self, payload: str) -> tuple[list[Any], dict[str, Any]]:
+        """What to call the function with.
+
+        Raises:
+            NotSerializable: naming the parameter that this code cannot read; the job may be
+                older or newer than the function.
+        """
+        try:
+            decoded = self._decoder.decode(payload)
+        except (TypeError, ValueError) as error:
+            raise NotSerializable(f"{self._name}: arguments cannot be read: {error}") from None
+        given = {f: v for f in self._types if (v := getattr(decoded, f)) is not msgspec.UNSET}
+        if self._plain:
+            return [], given
+        args: list[Any] = []
+        kwargs: dict[str, Any] = {}
+        for parameter in self._parameters:
+            if parameter.name not in given:
+                continue
+            if parameter.kind is NAMED:
+                kwargs |= given[parameter.name]
+            elif parameter.kind is MANY:
+                args += given[parameter.name]
+            elif parameter.kind is KEYWORD or len(args) < self._index(parameter):
+                kwargs[parameter.name] = given[parameter.name]  # one before it was left out
+            else:
+                args.append(given[parameter.name])
+        return args, kwargs
+
+    def dump_result(self, value: object) -> str | None:
+        """A result as JSON text; `None` stays `None`.
+
+        Raises:
+            NotSerializable: naming the type that JSON does not know.
+        """
+        if value is None:
+            return None
+        try:
+            text = ENCODER.encode(value)
+        except (TypeError, ValueError, OverflowError, RecursionError) as error:
+            raise NotSerializable(f"the result of {self._name} cannot be kept: {error}") from None
+        if b"null" in text and (loss := _lost(value, msgspec.json.decode(text), strict=False)):
+            raise NotSerializable(f"the result of {self._name} cannot be kept: {loss}")
+        return text.decode()
+
+    def load_result(self, text: str | None) -> Any:
+        """A result as the function's return annotation says, or as plain JSON without one.
+
+        Raises:
+            NotSerializable: if it is not what the annotation says.
+        """
+        if text is None:
+            return None
+        try:
+            return msgspec.json.decode(text, type=self._result, dec_hook=_rich)
+        except (TypeError, ValueError) as error:
+            message = f"the result of {self._name} is not what it is annotated as: {error}"
+            raise NotSerializable(message) from None
+
+    def _build(self) -> type[msgspec.Struct]:
+        def field(parameter: inspect.Parameter) -> tuple[str, Any, Any]:
+            kind = self._types[parameter.name]
+            kind = list[kind] if parameter.kind is MANY else kind  # type: ignore[valid-type]  # a type made at run time
+            kind = dict[str, kind] if parameter.kind is NAMED else kind  # type: ignore[valid-type]  # as above
+            needed = parameter.default is parameter.empty and parameter.kind not in (MANY, NAMED)
+            kind = kind if needed else kind | msgspec.UnsetType if kind is not Any else Any
+            default = {} if needed else {"default": msgspec.UNSET}
+            return parameter.name, kind, msgspec.field(name=parameter.name, **default)
+
+        try:
+            struct = msgspec.defstruct(
+                "Arguments", [field(p) for p in self._parameters], forbid_unknown_fields=True, kw_only=True
+            )
+            msgspec.json.Decoder(struct, dec_hook=_rich)
+        except (TypeError, NotImplementedError) as error:
+            raise TypeError(f"{self._name}{self._signature}: {error}") from None
+        return struct
+
+    def _index(self, parameter: inspect.Parameter) -> int:
+        return self._parameters.index(parameter)
+
+    def _loss(self, name: str, before: Any, after: Any) -> str | None:
+        many = self._signature.parameters[name].kind is MANY  # a tuple by its nature
+        return _lost(list(before) if many else before, after, strict=name in self._loose)
+
+    def _refused(self, bound: Mapping[str, Any], error: Exception) -> NotSerializable:
+        """Find out which argument it was: encoding stops at the first one, without a name."""
+        for name, value in bound.items():
+            try:
+                ENCODER.encode(value)
+            except (TypeError, ValueError, OverflowError, RecursionError) as cause:
+                return self._refusal(name, value, str(cause))
+        name = next((n for n in bound if re.search(rf"\$\.{re.escape(n)}\b", str(error))), "")
+        return self._refusal(name, bound.get(name), f"it does not fit {self._signature}: {error}")
+
+    def _refusal(self, name: str, value: object, reason: str) -> NotSerializable:
+        return NotSerializable(f"{self._name}: {name}={_short(value)}: {reason}. {ADVICE}")
+
+
+def _hints(function: Callable[..., Any]) -> dict[str, Any]:
+    """The annotations that can be resolved. One that cannot counts as none at all."""
+    function = inspect.unwrap(function)
+    function = function if hasattr(function, "__annotations__") else type(function).__call__
+    hints: dict[str, Any] = {}
+    names = {**getattr(function, "__globals__", {}), **_closure(function)}
+    for name, hint in getattr(function, "__annotations__", {}).items():
+        try:
+            hints[name] = eval(hint, names) if isinstance(hint, str) else hint  # noqa: S307  # the module's own annotation
+        except Exception:  # noqa: BLE001  # a name that only the type checker sees; values stay plain JSON
+            hints[name] = Any
+    return hints
+
+
+def _closure(function: Callable[..., Any]) -> Mapping[str, Any]:
+    try:
+        return inspect.getclosurevars(function).nonlocals
+    except TypeError:
+        return {}
+
+
+def _is_loose(kind: Any) -> bool:
+    """Whether values under this annotation come back as whatever JSON made of them."""
+    if kind in LOOSE:
+        return True
+    if is_dataclass(kind) and isinstance(kind, type):
+        return False
+    return any(_is_loose(k) for k in get_args(kind)) if get_origin(kind) else False
+
+
+def _lost(before: Any, after: Any, *, strict: bool = True) -> str | None:
+    """What JSON lost of a value, in words, or `None`.
+
+    Args:
+        strict: Refuse every change of type, too, and not only numbers that vanish.
+    """
+    if isinstance(before, float) and not math.isfinite(before):
+        return f"JSON has no {before}"
+    if strict and isinstance(after, SCALARS) and not isinstance(before, SCALARS):
+        return f"a {type(before).__name__} would come back as {type(after).__name__}"
+    if strict and isinstance(after, list) and not isinstance(before, list):
+        return f"a {type(before).__name__} would come back as list"
+    if isinstance(before, Mapping) and isinstance(after, Mapping):
+        if strict and before.keys() != after.keys():
+            return "its keys would come back as text"
+        return _first(_lost(v, after.get(k), strict=strict) for k, v in before.items())
+    if isinstance(before, (list, tuple)) and isinstance(after, (list, tuple)):
+        return _first(_lost(b, a, strict=strict) for b, a in zip(before, after, strict=False))
+    inside = _fields(before)
+    return _first(_lost(value, None, strict=False) for value in inside) if inside else None
+
+
+def _fields(value: Any) -> list[Any]:
+    if isinstance(value, (set, frozenset)):
+        return list(value)
+    if is_dataclass(value):
+        return [getattr(value, f.name) for f in fields(value)]
+    if isinstance(value, msgspec.Struct):
+        return [getattr(value, name) for name in value.__struct_fields__]
+    if hasattr(value, "model_dump"):
+        return list(vars(value).values())
+    if isinstance(value, Mapping):
+        return list(value.values())
+    return list(value) if isinstance(value, (list, tuple)) else []
+
+
+def _first(losses: Iterable[str | None]) -> str | None:
+    return next((loss for loss in losses if loss), None)
+
+
+def _plain(value: Any) -> Any:
+    """What msgspec does not know: pydantic models, by their shape, and paths."""
+    if hasattr(value, "model_dump"):
+        return value.model_dump(mode="json")
+    if isinstance(value, PurePath):
+        return str(value)
+    raise TypeError(f"a {type(value).__name__} is not something JSON knows")
+
+
+def _rich(kind: Any, value: Any) -> Any:
+    if hasattr(kind, "model_validate"):
+        return kind.model_validate(value)
+    if isinstance(kind, type) and issubclass(kind, PurePath):
+        return kind(value)
+    raise TypeError(f"{kind!r} cannot be read from JSON")
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}…"
+
+
+ENCODER = msgspec.json.Encoder(enc_hook=_plain)

@@ -1,0 +1,288 @@
+"""The engine: what lives between opening and closing: store, worker, pruner, local tasks."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import AsyncIterator, Collection, Coroutine, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from ._clock import Clock
+from ._job import Job, State
+from ._local import LocalCall, Locals
+from ._options import Options
+from ._pruner import Pruner
+from ._runner import Middleware
+from ._store import OnConflict, Store
+from ._supervisor import Loop, Patience, supervise
+from ._task import Tasks, called
+from ._worker import Worker
+from .errors import NotOpen, SetupError, UnknownTask
+
+logger = logging.getLogger("errands")
+
+ASK_TIME = 15.0  # seconds between two looks at the store's clock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How an engine works; see `Errands`."""
+
+    middleware: Sequence[Middleware]
+    keep: timedelta
+    queues: Collection[str] | None
+    slots: int
+    threads: int
+    lease: timedelta
+    grace: float
+    max_payload: int
+    max_pending: int
+
+
+class Engine:
+    """Keeps jobs in a store and, while it works, has them run."""
+
+    def __init__(self, store: Store, clock: Clock, settings: Settings) -> None:
+        """Open nothing yet."""
+        self._store, self.clock, self._settings = store, clock, settings
+        self.tasks = Tasks()
+        self.locals = Locals(settings.threads, settings.max_pending)
+        self.grace = settings.grace
+        self.is_working = False
+        self._worker: Worker | None = None
+        self._opened = 0
+        self._strays: set[asyncio.Task[None]] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._watchers: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
+
+    # Living
+
+    @property
+    def is_open(self) -> bool:
+        """Whether jobs can be added and read."""
+        return self._opened > 0
+
+    @property
+    def store(self) -> Store:
+        """The store.
+
+        Raises:
+            NotOpen: if it is closed.
+        """
+        if not self._opened:
+            raise NotOpen(
+                "the store is closed: call setup_errands(app, errands), or work inside "
+                "`async with errands:`; in a test, `with TestClient(app)` opens it"
+            )
+        return self._store
+
+    async def open(self) -> None:
+        """Open the store; where it is open already, count who wants it to be.
+
+        Raises:
+            SetupError: if it is open in another event loop.
+            StoreUnavailable: if it cannot be opened.
+        """
+        loop = asyncio.get_running_loop()
+        if self._opened and self._loop is not loop:
+            raise SetupError("this Errands is open in another event loop; give each loop its own")
+        if not self._opened:
+            self._loop = loop
+            await self._store.__aenter__()
+            try:
+                await self.clock.follow(self._store.now)
+            except BaseException:
+                await self._store.__aexit__(None, None, None)
+                raise
+        self._opened += 1
+
+    async def close(self) -> None:
+        """Close the store, if nobody else wants it open; first the local tasks get to end."""
+        if self._opened == 1:
+            if self._strays:
+                await asyncio.wait(self._strays, timeout=self.grace)
+            await self.locals.drain(self.grace)
+            self._opened = 0
+            await self._store.__aexit__(None, None, None)
+        else:
+            self._opened -= 1
+
+    @asynccontextmanager
+    async def working(self, *, aside: bool = False) -> AsyncIterator[None]:
+        """Open the store and run jobs while in the block.
+
+        Args:
+            aside: Claim nothing; run only what is born here.
+
+        Raises:
+            SetupError: if it is at work already.
+            LoopGaveUp: in a group, at the end, if a loop would not stay up.
+        """
+        if self.is_working:
+            raise SetupError("this Errands is at work already")
+        async with AsyncExitStack() as stack:
+            await self.open()
+            stack.push_async_callback(self.close)
+            worker = await self._hire(aside)
+            self.is_working = True
+            loops = {**worker.loops, **({} if aside else self._loops)}
+            supervisor = asyncio.create_task(supervise(loops, self.clock), name="errands supervisor")
+            stack.push_async_callback(self._dismiss, worker, supervisor)
+            yield
+
+    @asynccontextmanager
+    async def aside(self) -> AsyncIterator[None]:
+        """Be at work for the length of one request, where nobody opened us for longer."""
+        if self._opened:
+            yield
+            return
+        async with self.working(aside=True):
+            yield
+
+    # Jobs
+
+    def make(
+        self, options: Options, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Job:
+        """A job for one call of a declared function; see `Options.job`.
+
+        Raises:
+            TypeError: if `function` is a coroutine, or nothing that can be called.
+            UnknownTask: if it was not declared.
+        """
+        task = self.tasks.of(called(function))
+        if task is None:
+            name = getattr(function, "__qualname__", repr(function))
+            raise UnknownTask(
+                f"{name} is not a task. Write @errands.task above it; or, if it may be lost, "
+                "hand it to the request's BackgroundTasks."
+            )
+        return options.job(task, args, kwargs, self.clock.now(), self._settings.max_payload)
+
+    async def add(self, jobs: Sequence[Job], on_conflict: OnConflict = "keep") -> list[Job]:
+        """Store jobs, and start at once those for which a slot is free here."""
+        store, worker = self.store, self._worker
+        born: set[str] = set()
+        if worker is not None and on_conflict != "replace":  # which may meet a queued job
+            claimed = [worker.bear(job) for job in jobs]
+            born = {job.id for job in claimed if job is not None}
+            jobs = [new or job for new, job in zip(claimed, jobs, strict=True)]
+        try:
+            kept = await store.add(jobs, on_conflict)
+        except BaseException:
+            for _ in born:
+                worker.miscarry()  # type: ignore[union-attr]  # who else bore them
+            raise
+        return kept if worker is None else self._start_born(worker, kept, born)
+
+    async def hold(self, jobs: Sequence[Job], on_conflict: OnConflict) -> list[Job]:
+        """Store jobs that are not to start before `start` is called.
+
+        Those that this process may run are leased to it meanwhile, so that nobody else starts
+        one before the request, and its transaction, are over.
+        """
+        worker = self._worker
+        if worker is None or on_conflict == "replace":
+            return await self.store.add(jobs, on_conflict)
+        jobs = [worker.claimed(job) if worker.takes(job) else job for job in jobs]
+        kept = await self.store.add(jobs, on_conflict)
+        for job, there in zip(jobs, kept, strict=True):
+            if job.state is State.RUNNING and there.id == job.id:
+                worker.hold(there)
+        return kept
+
+    def start(self, jobs: Sequence[Job]) -> None:
+        """Start jobs that were held."""
+        for job in jobs:
+            if self._worker is not None and job.worker == self._worker.name:
+                self._worker.start_held(job)
+
+    async def drop(self, jobs: Sequence[Job]) -> None:
+        """Remove jobs that were held: their request failed."""
+        removed = await self.store.remove(jobs)
+        for job in jobs:
+            if self._worker is not None:
+                self._worker.forget(job)
+            if job.id not in removed:
+                logger.warning("job %s (%s) has moved on and cannot be dropped", job.id, job.task)
+
+    def run_local(self, calls: Sequence[LocalCall]) -> asyncio.Task[None] | None:
+        """Run local tasks in a row."""
+        return self.locals.start(calls) if calls else None
+
+    def keep_up(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Let a coroutine go on by itself; what it raises is logged."""
+        task = asyncio.get_running_loop().create_task(coroutine, name="errands late task")
+        self._strays.add(task)
+        task.add_done_callback(self._kept_up)
+
+    async def drained(self) -> None:
+        """Wait until no job runs in this process."""
+        if self._worker is not None:
+            await self._worker.drained()
+
+    @contextmanager
+    def watching(self, job_id: str) -> Iterator[asyncio.Event]:
+        """An event that is set whenever this process stores an outcome of the job."""
+        event = asyncio.Event()
+        self._watchers[job_id].add(event)
+        try:
+            yield event
+        finally:
+            self._watchers[job_id].discard(event)
+            if not self._watchers[job_id]:
+                del self._watchers[job_id]
+
+    async def _hire(self, aside: bool) -> Worker:
+        worker = self._worker = Worker(
+            self._store,
+            self.tasks,
+            self.clock,
+            queues=() if aside else self._settings.queues,
+            slots=self._settings.slots,
+            lease=self._settings.lease,
+            middleware=self._settings.middleware,
+            ended=self._ended,
+        )
+        await worker.open()
+        return worker
+
+    async def _dismiss(self, worker: Worker, supervisor: asyncio.Task[None]) -> None:
+        await asyncio.gather(worker.stop(self.grace), self.locals.drain(self.grace))
+        self._worker, self.is_working = None, False
+        supervisor.cancel()
+        with suppress(asyncio.CancelledError):
+            await supervisor
+
+    @property
+    def _loops(self) -> dict[str, Loop]:
+        pruner = Pruner(self._store, self.clock, self._settings.keep)
+        return {"pruner": pruner.run, "clock": self._follow_time}
+
+    async def _follow_time(self) -> None:
+        patience = Patience(self.clock)
+        while True:
+            await self.clock.sleep(ASK_TIME)
+            await patience.until_done(lambda: self.clock.follow(self._store.now))
+
+    def _start_born(self, worker: Worker, kept: list[Job], born: set[str]) -> list[Job]:
+        for job in kept:
+            if job.id in born:
+                born.discard(job.id)
+                worker.start(job)
+        for _ in born:  # another job had the key
+            worker.miscarry()
+        return kept
+
+    def _kept_up(self, task: asyncio.Task[None]) -> None:
+        self._strays.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("a task that was added after its request is lost", exc_info=error)
+
+    def _ended(self, job: Job) -> None:
+        for event in self._watchers.get(job.id, ()):
+            event.set()

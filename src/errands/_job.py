@@ -1,0 +1,219 @@
+"""A job: one call of a task, kept in a store; and the ways its state may change.
+
+Everything here is a value. A transition reads no clock and touches no store: it takes the
+job and the time, and answers with the job as it then is.
+
+    queued ──claimed──▶ running ──done───────▶ done
+      ▲                  │ │ └────failed─────▶ failed
+      └─retrying/released┘ └──────cancelled──▶ cancelled
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+HISTORY = 20  # attempts that a job remembers
+
+
+class State(StrEnum):
+    """Where a job is in its life."""
+
+    QUEUED = "queued"  # waiting for its time, or for a free worker
+    RUNNING = "running"  # a worker holds it, until `free_at` at the latest
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class Outcome(StrEnum):
+    """How an attempt ended."""
+
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    RELEASED = "released"  # handed back unfinished by a worker that stopped
+    LOST = "lost"  # its worker died, or was silent for longer than its lease
+
+
+FINAL = frozenset({State.DONE, State.FAILED, State.CANCELLED})
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a running job has come.
+
+    Attributes:
+        done: Steps that are behind it.
+        total: Steps in all, or `None` if nobody knows.
+        text: What it is doing, in a few words.
+    """
+
+    done: float
+    total: float | None = None
+    text: str | None = None
+
+    @property
+    def fraction(self) -> float | None:
+        """Between 0 and 1, or `None` if the total is not known."""
+        return min(max(self.done / self.total, 0.0), 1.0) if self.total else None
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One start of a job that has ended.
+
+    Attributes:
+        number: Counted from 1; a released attempt is counted anew.
+        error: The traceback, or why there is none.
+    """
+
+    number: int
+    worker: str
+    started_at: datetime
+    ended_at: datetime
+    outcome: Outcome
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One call of a task. All its instants are UTC, in whole milliseconds.
+
+    Attributes:
+        payload: The arguments by the names of their parameters, as the text of a JSON object.
+        due_at: When the job was asked to start, at the earliest.
+        free_at: From this instant any worker may claim the job: `due_at` while it is queued,
+            the end of the lease while it runs.
+        queue: Which workers it waits for.
+        priority: The higher, the sooner.
+        key: At most one unfinished job has this key.
+        attempt: How often the job was started.
+        worker: Who holds it, or held it last.
+        result: What the function returned, as JSON text.
+        history: The attempts that ended, newest last, the oldest of many forgotten.
+        version: Counts the transitions; a save must follow the version that it read.
+    """
+
+    id: str
+    task: str
+    payload: str
+    due_at: datetime
+    free_at: datetime
+    added_at: datetime
+    queue: str = "default"
+    priority: int = 0
+    key: str | None = None
+    state: State = State.QUEUED
+    attempt: int = 0
+    worker: str | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    result: str | None = None
+    progress: Progress | None = None
+    history: tuple[Attempt, ...] = ()
+    version: int = 0
+
+    @property
+    def is_final(self) -> bool:
+        """Whether it has ended for good: done, failed or cancelled."""
+        return self.state in FINAL
+
+    @property
+    def error(self) -> str | None:
+        """What the last attempt that ended had to say: a traceback, mostly."""
+        return self.history[-1].error if self.history else None
+
+    def claimed(self, worker: str, now: datetime, lease: timedelta) -> Job:
+        """Held by `worker`. If it ran, then whoever ran it is taken for dead."""
+        lost = self.state is State.RUNNING
+        return replace(
+            self,
+            state=State.RUNNING,
+            worker=worker,
+            attempt=self.attempt + 1,
+            started_at=now,
+            free_at=now + lease,
+            progress=None,
+            history=self._ended(Outcome.LOST, now, "its worker was lost") if lost else self.history,
+            version=self.version + 1,
+        )
+
+    def progressed(self, progress: Progress) -> Job:
+        """Further than before. This is no transition: the version stays."""
+        return replace(self, progress=progress)
+
+    def extended(self, until: datetime) -> Job:
+        """Leased for longer. This is no transition: the version stays."""
+        return replace(self, free_at=until)
+
+    def done(self, result: str | None, now: datetime, note: str | None = None) -> Job:
+        """Ended well; `note` says why a result could not be kept."""
+        return self._finished(State.DONE, Outcome.DONE, now, note, result)
+
+    def failed(self, error: str, now: datetime, wait: float | None = None) -> Job:
+        """Failed for good, or queued again after `wait` seconds."""
+        if wait is None:
+            return self._finished(State.FAILED, Outcome.FAILED, now, error)
+        again = now + timedelta(milliseconds=round(wait * 1000))
+        return self._queued(again, history=self._ended(Outcome.FAILED, now, error))
+
+    def cancelled(self, now: datetime) -> Job:
+        """Ended by a person or a program before it was done."""
+        return self._finished(State.CANCELLED, Outcome.CANCELLED, now)
+
+    def retried(self, now: datetime) -> Job:
+        """Asked for again by a person: due at once, all attempts given back."""
+        return self._queued(now, attempt=0, finished_at=None, result=None)
+
+    def released(self, now: datetime) -> Job:
+        """Handed back unfinished by a worker that stops; the attempt does not count."""
+        ended = self._ended(Outcome.RELEASED, now, None)
+        return self._queued(max(now, self.due_at), attempt=self.attempt - 1, history=ended)
+
+    def unclaimed(self) -> Job:
+        """As if it had not been claimed: for a job that was held but never started."""
+        return self._queued(self.due_at, attempt=self.attempt - 1, started_at=None)
+
+    def replaced(self, by: Job) -> Job:
+        """This queued job, with the call, the time and the place of another one."""
+        return replace(
+            by, id=self.id, added_at=self.added_at, history=self.history, version=self.version + 1
+        )
+
+    def _queued(self, free_at: datetime, **changes: object) -> Job:
+        changes = {"progress": None, "worker": None, "version": self.version + 1} | changes
+        return replace(self, state=State.QUEUED, free_at=free_at, **changes)  # type: ignore[arg-type]  # built two lines above
+
+    def _finished(
+        self,
+        state: State,
+        outcome: Outcome,
+        now: datetime,
+        error: str | None = None,
+        result: str | None = None,
+    ) -> Job:
+        history = self._ended(outcome, now, error) if self.started_at else self.history
+        return replace(
+            self,
+            state=state,
+            finished_at=now,
+            result=result,
+            history=history,
+            version=self.version + 1,
+        )
+
+    def _ended(self, outcome: Outcome, now: datetime, error: str | None) -> tuple[Attempt, ...]:
+        started_at = self.started_at or now
+        ended = Attempt(self.attempt, self.worker or "", started_at, now, outcome, error)
+        return (*self.history[1 - HISTORY :], ended)
+
+
+def new_id(now: datetime) -> str:
+    """A UUIDv7 (RFC 9562, section 5.7): sorts by `now`, and cannot be guessed (74 random bits)."""
+    stamp = round(now.timestamp() * 1000)
+    noise = os.urandom(10).hex()
+    variant = "89ab"[int(noise[3], 16) & 3]
+    return f"{stamp >> 16:08x}-{stamp & 0xFFFF:04x}-7{noise[:3]}-{variant}{noise[4:7]}-{noise[7:19]}"

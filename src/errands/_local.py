@@ -1,0 +1,111 @@
+"""Local tasks: plain functions that run in this process, once, after the request is over.
+
+Those of one request run one after another, in the order in which they were added. One that
+fails is logged and stops nothing: not the next, not the connection, not the transaction.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from contextvars import Context
+from typing import Any, NamedTuple
+
+from ._task import is_async
+from .errors import QueueFull
+from .executors.thread import Threads
+
+logger = logging.getLogger("errands.local")
+
+CLEANUP = 2.0  # seconds that cancelled tasks have to clean up
+
+
+class LocalCall(NamedTuple):
+    """A function to be called, in the context in which it was added."""
+
+    function: Callable[..., Any]
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    context: Context
+
+    @property
+    def name(self) -> str:
+        """What to call it in the log."""
+        return getattr(self.function, "__qualname__", None) or repr(self.function)
+
+
+class Locals:
+    """Runs the local tasks of all requests, each request's by itself.
+
+    Args:
+        threads: How many plain functions run side by side.
+        max_pending: How many tasks may wait or run before no more are taken.
+    """
+
+    def __init__(self, threads: int, max_pending: int) -> None:
+        """Run nothing yet."""
+        self._threads, self._max_pending = Threads(threads), max_pending
+        self._rows: dict[asyncio.Task[None], list[LocalCall]] = {}
+        self.pending = 0  # tasks that were added and have not ended
+
+    def admit(self) -> None:
+        """Count one more task.
+
+        Raises:
+            QueueFull: if too many are pending.
+        """
+        if self.pending >= self._max_pending:
+            raise QueueFull(
+                f"{self.pending} local tasks are pending, and max_pending is {self._max_pending}"
+            )
+        self.pending += 1
+
+    def dismiss(self, calls: Sequence[LocalCall]) -> None:
+        """Count off tasks that were admitted and are not to run."""
+        self.pending -= len(calls)
+
+    def start(self, calls: Sequence[LocalCall]) -> asyncio.Task[None]:
+        """Run admitted calls one after another; the answer ends with the last of them."""
+        left = list(calls)
+        row = asyncio.get_running_loop().create_task(self._run(left), name="errands local tasks")
+        self._rows[row] = left
+        row.add_done_callback(self._ended)
+        return row
+
+    async def drain(self, grace: float) -> None:
+        """Wait up to `grace` seconds, then cancel what still runs and name what is dropped."""
+        if self._rows and grace > 0:
+            await asyncio.wait(self._rows, timeout=grace)
+        rows = list(self._rows)
+        for row in rows:
+            dropped = ", ".join(call.name for call in self._rows[row])
+            logger.warning("local tasks did not end in time and are dropped: %s", dropped)
+            row.cancel()
+        if rows:
+            await asyncio.wait(rows, timeout=CLEANUP)
+
+    async def _run(self, left: list[LocalCall]) -> None:
+        while left:
+            await self._call(left[0])
+            del left[0]
+            self.pending -= 1
+
+    async def _call(self, call: LocalCall) -> None:
+        try:
+            if is_async(call.function):
+                coroutine = call.function(*call.args, **call.kwargs)
+                loop = asyncio.get_running_loop()
+                await loop.create_task(coroutine, context=call.context, name=call.name)
+            else:
+                await self._threads.run(call.context.run, call.function, *call.args, **call.kwargs)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            logger.warning("local task %s cancelled itself", call.name)
+        except (Exception, SystemExit):  # nobody is left who could be told otherwise
+            logger.exception("local task %s failed", call.name)
+
+    def _ended(self, row: asyncio.Task[None]) -> None:
+        self.pending -= len(self._rows.pop(row))

@@ -1,0 +1,98 @@
+"""What one addition asks for beyond the policy of its task."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, get_args
+
+from ._clock import whole
+from ._job import Job, new_id
+from ._store import OnConflict
+from ._task import Task
+from .errors import PayloadTooLarge
+
+Seconds = float | timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """See `Errands.options`.
+
+    Attributes:
+        after: Seconds before which the job does not start.
+        at: The instant before which it does not start; aware.
+        key: At most one unfinished job has it.
+        on_conflict: What to do where there is one.
+        queue: Instead of the task's.
+        priority: Instead of the task's.
+    """
+
+    after: Seconds | None = None
+    at: datetime | None = None
+    key: str | None = None
+    on_conflict: OnConflict = "keep"
+    queue: str | None = None
+    priority: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what could never be meant.
+
+        Raises:
+            ValueError: naming the option.
+        """
+        if self.after is not None and self.at is not None:
+            raise ValueError("options(after=…, at=…): one of the two says when")
+        if self.after is not None and seconds(self.after) < 0:
+            raise ValueError(f"options(after={self.after!r}): expected 0 seconds or more")
+        if self.at is not None and self.at.tzinfo is None:
+            raise ValueError(f"options(at={self.at!r}): which time zone? Pass an aware datetime")
+        if self.on_conflict not in get_args(OnConflict):
+            expected = ", ".join(get_args(OnConflict))
+            raise ValueError(f"options(on_conflict={self.on_conflict!r}): expected {expected}")
+        if self.key is not None and not (isinstance(self.key, str) and self.key):
+            raise ValueError(f"options(key={self.key!r}): expected text that is not empty")
+        if self.queue is not None and not self.queue:
+            raise ValueError("options(queue=''): a queue has a name")
+
+    def job(
+        self, task: Task, args: tuple[Any, ...], kwargs: dict[str, Any], now: datetime, limit: int
+    ) -> Job:
+        """A queued job for one call of `task`.
+
+        Args:
+            limit: How many bytes the arguments may take as JSON; 0 for any number.
+
+        Raises:
+            TypeError: if the function cannot be called with these arguments.
+            NotSerializable: if one of them cannot be kept.
+            PayloadTooLarge: if they take too many bytes.
+        """
+        payload = task.codec.dump(args, kwargs)
+        if limit and len(payload) * 4 > limit and (size := len(payload.encode())) > limit:
+            raise PayloadTooLarge(task.name, size, limit)
+        due_at = self._due_at(now)
+        return Job(
+            id=new_id(now),
+            task=task.name,
+            payload=payload,
+            due_at=due_at,
+            free_at=due_at,
+            added_at=now,
+            queue=task.queue if self.queue is None else self.queue,
+            priority=task.priority if self.priority is None else self.priority,
+            key=self.key,
+        )
+
+    def _due_at(self, now: datetime) -> datetime:
+        if self.at is not None:
+            return whole(self.at.astimezone(UTC))
+        return now if self.after is None else whole(now + timedelta(seconds=seconds(self.after)))
+
+
+def seconds(time: Seconds) -> float:
+    """A length of time as a user may write it, in seconds."""
+    return time.total_seconds() if isinstance(time, timedelta) else time
+
+
+DEFAULT = Options()

@@ -1,0 +1,30 @@
+"""The pruner: forgets jobs that finished long ago."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from ._clock import Clock
+from ._store import Store
+from ._supervisor import Patience
+
+BATCH = 1000  # rows in one transaction, so that nobody waits long for it
+
+
+class Pruner:
+    """Looks once a minute for jobs that have been kept for long enough."""
+
+    def __init__(self, store: Store, clock: Clock, keep: timedelta, *, pause: float = 60.0) -> None:
+        """Keep finished jobs for `keep`; look every `pause` seconds."""
+        self._store, self._clock, self._keep, self._pause = store, clock, keep, pause
+        self._patience = Patience(clock)
+
+    async def run(self) -> None:
+        """Prune until cancelled."""
+        while True:
+            while await self._patience.until_done(self._batch) == BATCH:
+                pass
+            await self._clock.sleep(self._pause)
+
+    async def _batch(self) -> int:
+        return await self._store.prune(self._clock.now() - self._keep, BATCH)

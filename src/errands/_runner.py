@@ -1,0 +1,196 @@
+"""Run one claimed job, and say what became of it.
+
+Middleware wraps each run, outermost first, as in Starlette. A task may ask for the job that
+it is part of with `current_job`, and say how far it is with `progress` or `track`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence, Sized
+from contextvars import ContextVar
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar, overload
+
+from ._clock import Clock
+from ._job import Job, Progress
+from ._task import Task
+from .errors import NotSerializable, RunStopped
+from .executors.thread import Threads
+
+T = TypeVar("T")
+Next = Callable[[Job], Awaitable[Any]]
+Middleware = Callable[[Job, Next], Awaitable[Any]]
+
+HOME = str(Path(__file__).parent)
+LONGEST = 16_384  # characters of a traceback that are kept; its end says most
+
+
+class Run:
+    """One run of a job: what the worker and the function say to each other.
+
+    Attributes:
+        job: The job, with the progress that was told last.
+        is_stopped: Whether the worker has given this run up; `progress` raises then.
+        is_lost: Whether the job is somebody else's now, so that the outcome does not count.
+        is_ended: Whether there is an outcome.
+    """
+
+    __slots__ = ("_tell", "is_ended", "is_lost", "is_stopped", "job", "task")
+
+    def __init__(self, job: Job, tell: Callable[[Run], object]) -> None:
+        """Call `tell`, from whatever thread, when there is progress."""
+        self.job, self._tell = job, tell
+        self.is_stopped = self.is_lost = self.is_ended = False
+        self.task: asyncio.Task[None] | None = None
+
+    def tell(self, progress: Progress) -> None:
+        """Note how far the function is.
+
+        Raises:
+            RunStopped: if the run was given up: whoever took the job over is ahead of it.
+        """
+        if self.is_stopped:
+            raise RunStopped(f"job {self.job.id} ({self.job.task}) no longer belongs to this run")
+        self.job = self.job.progressed(progress)
+        self._tell(self)
+
+
+_running: ContextVar[Run] = ContextVar("errands_run")
+
+
+def current_job() -> Job:
+    """The job that is being run.
+
+    Raises:
+        LookupError: outside a job, as when a task's function is called directly.
+    """
+    try:
+        return _running.get().job
+    except LookupError:
+        raise LookupError("no job is being run here; current_job() belongs inside a task") from None
+
+
+def progress(done: float, total: float | None = None, text: str | None = None) -> None:
+    """Say how far the running job is. Outside a job this does nothing.
+
+    Raises:
+        RunStopped: in a thread whose run was given up, by a timeout or a lost lease.
+    """
+    run = _running.get(None)
+    if run is not None:
+        run.tell(Progress(done, total, text))
+
+
+@overload
+def track(items: Iterable[T], text: str | None = None, *, total: float | None = None) -> Iterator[T]: ...
+@overload
+def track(items: AsyncIterable[T], text: str | None = None, *, total: float | None = None) -> AsyncIterator[T]: ...
+def track(items: Any, text: str | None = None, *, total: float | None = None) -> Any:
+    """Go through `items`, plain or asynchronous, and tell the progress of the job meanwhile.
+
+    Args:
+        text: What is being done, in a few words.
+        total: How many there are, where `len(items)` does not say.
+    """
+    if total is None and isinstance(items, Sized):
+        total = len(items)
+    steps = _track_async if isinstance(items, AsyncIterable) else _track
+    return steps(items, text, total)
+
+
+def _track(items: Iterable[T], text: str | None, total: float | None) -> Iterator[T]:
+    done = 0
+    progress(done, total, text)
+    for done, item in enumerate(items):
+        if done:
+            progress(done, total, text)
+        yield item
+    progress(total or done + 1, total, text)
+
+
+async def _track_async(
+    items: AsyncIterable[T], text: str | None, total: float | None
+) -> AsyncIterator[T]:
+    done = 0
+    progress(done, total, text)
+    async for item in items:
+        yield item
+        done += 1
+        progress(done, total, text)
+
+
+async def run(
+    run: Run, task: Task, middleware: Sequence[Middleware], threads: Threads, clock: Clock
+) -> Job:
+    """Run a job and answer with it as it is to be saved: done, queued again, or failed.
+
+    No error of the task leaves this function. A cancellation does, if it came from outside.
+    """
+    job = run.job
+    if not task.retry.survives(job.attempt):
+        reason = f"Its worker was lost {job.attempt - 1} times in a row; no start is left."
+        return job.failed(reason, clock.now())
+    token = _running.set(run)
+    limit = asyncio.timeout(task.timeout)
+    try:
+        call = _wrapped(task, middleware, threads)
+        async with limit:
+            value = await call(job)
+    except asyncio.CancelledError as error:
+        if _is_cancelled():
+            raise
+        return _after(error, run, task, clock)
+    except TimeoutError as error:
+        if limit.expired():
+            run.is_stopped = True
+            error = TimeoutError(f"{task.name} ran for longer than its timeout of {task.timeout:g} s")
+        return _after(error, run, task, clock)
+    except (Exception, SystemExit) as error:  # a task that calls sys.exit() ends itself alone
+        return _after(error, run, task, clock)
+    finally:
+        _running.reset(token)
+    return _done(value, run, task, clock)
+
+
+def _wrapped(task: Task, middleware: Sequence[Middleware], threads: Threads) -> Next:
+    async def call(job: Job) -> Any:
+        args, kwargs = task.codec.load(job.payload)
+        if task.is_async:
+            return await task.function(*args, **kwargs)
+        return await threads.run(task.function, *args, **kwargs)
+
+    for layer in reversed(middleware):
+        call = partial(layer, call_next=call)
+    return call
+
+
+def _done(value: Any, run: Run, task: Task, clock: Clock) -> Job:
+    try:
+        return run.job.done(task.codec.dump_result(value), clock.now())
+    except NotSerializable as error:  # what the task did it has done: running it again cannot help
+        return run.job.done(None, clock.now(), note=f"{type(error).__name__}: {error}")
+
+
+def _after(error: BaseException, run: Run, task: Task, clock: Clock) -> Job:
+    spoilt = isinstance(error, NotSerializable)
+    wait = None if spoilt else task.retry.wait_after(run.job.attempt, error)
+    return run.job.failed(_told(error), clock.now(), wait)
+
+
+def _is_cancelled() -> bool:
+    """Whether somebody cancelled us, and not the function itself."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _told(error: BaseException) -> str:
+    """The traceback without the frames that are ours: the user's code is what failed."""
+    frames: TracebackType | None = error.__traceback__
+    while frames is not None and frames.tb_frame.f_code.co_filename.startswith(HOME):
+        frames = frames.tb_next
+    text = "".join(traceback.format_exception(type(error), error, frames)).rstrip()
+    return text if len(text) <= LONGEST else f"…{text[-LONGEST:]}"

@@ -1,0 +1,241 @@
+"""The runs of one worker: started, watched, and their outcomes saved.
+
+A job is held from the moment its lease is ours until its outcome is stored. A slot is in use
+only while its function runs, so that saving never keeps the next job waiting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import traceback
+from collections.abc import Callable, Collection, Sequence
+from contextvars import copy_context
+
+from ._clock import Clock
+from ._job import Job
+from ._runner import Middleware, Run, run
+from ._store import Store
+from ._supervisor import Loop, Patience
+from ._task import Tasks
+from .executors.thread import Threads
+
+logger = logging.getLogger("errands.worker")
+
+TELL = 0.1  # seconds between two reports of progress
+
+
+class Runs:
+    """Runs jobs that are leased to one worker.
+
+    Args:
+        slots: How many run side by side, at the most.
+        freed: Called when a slot is free again.
+        ended: Told about each outcome once it is stored.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        tasks: Tasks,
+        clock: Clock,
+        slots: int,
+        middleware: Sequence[Middleware],
+        freed: Callable[[], object],
+        ended: Callable[[Job], object],
+    ) -> None:
+        """Belong to the running event loop; run nothing yet."""
+        self._store, self._tasks, self._clock = store, tasks, clock
+        self._slots, self._middleware = slots, middleware
+        self._freed, self._told = freed, ended
+        self._threads, self._patience = Threads(slots), Patience(clock)
+        self._held: dict[str, Run] = {}
+        self._outcomes: list[Job] = []
+        self._advanced: dict[str, Run] = {}
+        self._new_outcome, self._new_progress = asyncio.Event(), asyncio.Event()
+        self._nothing_runs, self._nothing_held = asyncio.Event(), asyncio.Event()
+        self._nothing_runs.set()
+        self._nothing_held.set()
+        self._busy = 0
+        self._context = copy_context()
+        self._loop = asyncio.get_running_loop()
+
+    @property
+    def loops(self) -> dict[str, Loop]:
+        """What is to be supervised as long as there are runs."""
+        return {"outcomes": self._save, "progress": self._report}
+
+    @property
+    def free(self) -> int:
+        """How many more jobs may start."""
+        return self._slots - self._busy
+
+    def held(self) -> list[str]:
+        """The ids of the jobs whose leases are to be kept. May be asked from any thread."""
+        return list(self._held)
+
+    def occupy(self, slots: int = 1) -> None:
+        """Keep slots for jobs that are about to start."""
+        self._busy += slots
+        self._nothing_runs.clear()
+
+    def vacate(self, slots: int = 1) -> None:
+        """Free slots."""
+        self._busy -= slots
+        if not self._busy:
+            self._nothing_runs.set()
+        self._freed()
+
+    def hold(self, job: Job) -> Run:
+        """Keep the lease of a stored job."""
+        before = self._held.get(job.id)
+        if before is not None and before.job.version == job.version:
+            return before
+        if before is not None:  # its lease ran out here, and we claimed it again
+            self._give_up(before)
+        run = self._held[job.id] = Run(job, self._advance)
+        self._nothing_held.clear()
+        return run
+
+    def start(self, job: Job) -> None:
+        """Run a stored job that is leased to us, in a slot that was occupied for it."""
+        held = self.hold(job)
+        held.task = self._loop.create_task(
+            self._work(held), name=f"{job.task} (job {job.id})", context=self._context.copy()
+        )
+
+    def unclaim(self, job: Job) -> None:
+        """Hand back a job that was held and never started."""
+        held = self._held.get(job.id)
+        if held is not None and not held.is_ended:
+            self._end(held, job.unclaimed())
+
+    def forget(self, job: Job) -> None:
+        """Hold a job no longer; it was removed from the store."""
+        self._leave(self._held.get(job.id), job.id)
+
+    def lose(self, ids: Collection[str]) -> None:
+        """Stop the runs of jobs that are somebody else's now."""
+        for job_id in ids:
+            held = self._held.get(job_id)
+            if held is not None and not held.is_ended:
+                self._give_up(held)
+
+    async def stop(self, grace: float, cleanup: float) -> None:
+        """Let what runs end within `grace` seconds; cancel and hand back the rest."""
+        for held in list(self._held.values()):
+            if held.task is None:
+                self.unclaim(held.job)
+        if not await within(self._nothing_runs, grace):
+            await self._hand_back(grace, cleanup)
+        if not await within(self._nothing_held, cleanup):
+            logger.error(
+                "%d outcomes could not be saved; those jobs will run again", len(self._held)
+            )
+
+    async def ended(self) -> None:
+        """Wait until nothing runs and every outcome is stored."""
+        await self._nothing_held.wait()
+
+    async def _work(self, held: Run) -> None:
+        task, outcome = self._tasks[held.job.task], None
+        try:
+            outcome = await run(held, task, self._middleware, self._threads, self._clock)
+        except asyncio.CancelledError:
+            held.is_stopped = True
+            outcome = held.job.released(self._clock.now())
+        except Exception:  # ours, since run() answers for the task's
+            logger.critical("the run of job %s fell over", held.job.id, exc_info=True)
+            outcome = held.job.failed(traceback.format_exc(), self._clock.now())
+        self._end(held, outcome)
+        self.vacate()
+
+    def _end(self, held: Run, outcome: Job) -> None:
+        if held.is_ended:
+            return
+        held.is_ended = True
+        self._advanced.pop(outcome.id, None)
+        if held.is_lost:
+            logger.warning(
+                "job %s (%s) was taken over while it ran; its outcome, %s, is dropped",
+                outcome.id, outcome.task, outcome.state,
+            )  # fmt: skip
+            self._leave(held, outcome.id)
+            return
+        self._outcomes.append(outcome)
+        self._new_outcome.set()
+
+    def _give_up(self, held: Run) -> None:
+        held.is_lost = held.is_stopped = True
+        if held.task is not None:
+            held.task.cancel("the job was taken over by another worker, or cancelled")
+        else:
+            self._end(held, held.job)
+
+    async def _hand_back(self, grace: float, cleanup: float) -> None:
+        running = [held for held in self._held.values() if held.task and not held.is_ended]
+        if not running:  # slots are kept for a claim that the store has not answered
+            return
+        names = ", ".join(sorted({held.job.task for held in running}))
+        logger.warning("%d jobs did not end within %g s and go back: %s", len(running), grace, names)
+        for held in running:
+            if held.task is not None:
+                held.task.cancel("the worker stops")
+        if not await within(self._nothing_runs, cleanup):
+            for held in [held for held in running if not held.is_ended]:
+                logger.error("%s ignores its cancellation and is left behind", held.job.task)
+                held.is_stopped = True
+                self._end(held, held.job.released(self._clock.now()))
+
+    async def _save(self) -> None:
+        while True:
+            await self._new_outcome.wait()
+            self._new_outcome.clear()
+            outcomes, self._outcomes = self._outcomes, []
+            try:
+                saved = await self._patience.until_done(lambda: self._store.save(outcomes))  # noqa: B023  # awaited in this turn
+            except BaseException:
+                self._outcomes = outcomes + self._outcomes
+                self._new_outcome.set()
+                raise
+            for job in outcomes:
+                self._leave(self._held.get(job.id), job.id)
+                if job.id in saved:
+                    self._told(job)
+                else:
+                    logger.warning(
+                        "job %s (%s) was changed by somebody else; its outcome, %s, is refused",
+                        job.id, job.task, job.state,
+                    )  # fmt: skip
+
+    def _leave(self, held: Run | None, job_id: str) -> None:
+        if held is not None and self._held.get(job_id) is held:
+            del self._held[job_id]
+        if not self._held:
+            self._nothing_held.set()
+
+    def _advance(self, held: Run) -> None:
+        """Called by `progress`, from whatever thread."""
+        if held.job.id not in self._advanced:
+            self._advanced[held.job.id] = held
+            self._loop.call_soon_threadsafe(self._new_progress.set)
+
+    async def _report(self) -> None:
+        while True:
+            await self._new_progress.wait()
+            self._new_progress.clear()
+            advanced, self._advanced = self._advanced, {}
+            jobs = [held.job for held in advanced.values() if not held.is_ended]
+            if jobs:
+                await self._patience.until_done(lambda: self._store.report(jobs))  # noqa: B023  # as above
+            await self._clock.sleep(TELL)
+
+
+async def within(event: asyncio.Event, seconds: float) -> bool:
+    """Wait for the event, so many seconds at the most, and say whether it came."""
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        return False
+    return True

@@ -1,0 +1,167 @@
+"""What Errands asks of a store. Implement these methods to add one.
+
+A store keeps jobs and knows nothing of retries, schedules or tasks: every state that it is
+given was decided before, in `_job`. It has three duties of its own: a claim is atomic, a
+save is refused once the job has changed, and at most one unfinished job has a given key.
+
+Everything comes in batches, since a store is fast only in batches: concurrent calls of one
+process may share a transaction. `errands.testing.StoreContract` shows whether a store holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal, Protocol, Self
+
+from ._job import Job, State
+
+OnConflict = Literal["keep", "replace", "raise"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """Which jobs to find, newest first. An empty field matches every job.
+
+    Attributes:
+        text: What the arguments or an attempt's error contain.
+        before: Only ids that sort below this one: the next page.
+        limit: How many at most, from 1.
+    """
+
+    states: Collection[State] = ()
+    queue: str | None = None
+    task: str | None = None
+    key: str | None = None
+    text: str | None = None
+    before: str | None = None
+    limit: int = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """Which jobs a worker would take, and for how long.
+
+    Attributes:
+        queues: Those it works for; `None` for all of them.
+        tasks: The names that it knows. Jobs of other tasks are left for who knows them.
+        limit: How many at most, from 1.
+        now: Jobs that are free by then.
+    """
+
+    worker: str
+    queues: Collection[str] | None
+    tasks: Collection[str]
+    limit: int
+    now: datetime
+    lease: timedelta
+
+
+class Store(Protocol):
+    """Where jobs are kept.
+
+    Its methods are called in one event loop, but for `extend`. When the store cannot be
+    reached or cannot write, they raise `StoreUnavailable`, and nothing has happened.
+    """
+
+    async def __aenter__(self) -> Self:
+        """Open it. A store may be opened again after it was closed."""
+        ...
+
+    async def __aexit__(self, *exc: object) -> None:
+        """Close it; workers that were enlisted are no longer alive."""
+        ...
+
+    async def add(self, jobs: Sequence[Job], on_conflict: OnConflict = "keep") -> list[Job]:
+        """Keep each job, and answer with what is there instead where it was not kept.
+
+        Args:
+            jobs: As they are to be stored; queued, or born claimed.
+            on_conflict: What to do where an unfinished job has the same key. `keep`: answer
+                with that job. `replace`: a queued job becomes `Job.replaced` by the new one;
+                a running one gives up its key and the new one is kept beside it.
+
+        A job whose id is there already is not kept again: an addition whose answer was lost
+        may be repeated.
+
+        Raises:
+            JobExists: with `raise`, if there is a conflict; then none of the jobs is kept.
+        """
+        ...
+
+    async def claim(self, claim: Claim) -> list[Job]:
+        """Take the jobs that are free, best priority first, then by `free_at`.
+
+        Each comes out as `Job.claimed` makes it. A running job whose lease is over is free
+        as well: its worker is taken for dead.
+        """
+        ...
+
+    async def next_free(self, claim: Claim) -> datetime | None:
+        """When the next job will be free that `claim` could take, `None` if there is none."""
+        ...
+
+    async def save(self, jobs: Sequence[Job]) -> set[str]:
+        """Write each job over the version before it, and answer with the ids that were written.
+
+        An id that is missing from the answer was changed by somebody else. Saving what is
+        stored already counts as written: a save whose answer was lost may be repeated.
+        The key is not written: `replace` may have taken it.
+        """
+        ...
+
+    async def report(self, jobs: Collection[Job]) -> None:
+        """Write the progress of each job that is still at its version."""
+        ...
+
+    def extend(self, jobs: Collection[str], worker: str, until: datetime) -> set[str]:
+        """Lengthen the leases, and answer with the ids that this worker still holds.
+
+        This one blocks: it is called from a thread of the worker's, so that a blocked event
+        loop does not lose its jobs.
+        """
+        ...
+
+    async def remove(self, jobs: Sequence[Job]) -> set[str]:
+        """Forget each job that is still at its version, and answer with the ids."""
+        ...
+
+    async def get(self, job_id: str) -> Job | None:
+        """The job of this id, if there is one."""
+        ...
+
+    async def find(self, query: Query) -> list[Job]:
+        """The jobs that match, newest first."""
+        ...
+
+    async def count(self) -> Mapping[tuple[str, State], int]:
+        """How many jobs each queue has in each state; a missing pair has none."""
+        ...
+
+    async def prune(self, before: datetime, limit: int) -> int:
+        """Forget at most `limit` jobs that finished earlier, and say how many."""
+        ...
+
+    async def enlist(self, worker: str) -> None:
+        """Let others see that this worker lives, for as long as its process does."""
+        ...
+
+    async def rescue(self, now: datetime) -> int:
+        """Free at once the jobs of workers that have died, and say how many.
+
+        A store that cannot see deaths answers 0: then the leases run out.
+        """
+        ...
+
+    async def now(self) -> datetime:
+        """The time by the store's clock, which all its workers share. UTC, whole milliseconds."""
+        ...
+
+    def listen(self, ring: Callable[[], object]) -> Callable[[], None]:
+        """Have `ring` called in the event loop whenever a job may have become free.
+
+        That is after an addition or a save of a queued job, here or, as far as the store can
+        tell, in another process. The answer is to be called to stop listening.
+        """
+        ...

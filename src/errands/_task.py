@@ -1,0 +1,192 @@
+"""A task: a function, and how its jobs are to be run."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from pathlib import Path
+from types import CodeType
+from typing import Any, ParamSpec, Protocol, TypeVar
+
+from ._codec import Codec
+from ._retry import Retry
+from .errors import DuplicateTask, UnknownTask
+
+P = ParamSpec("P")
+R_co = TypeVar("R_co", covariant=True)
+
+
+class Declared(Protocol[P, R_co]):
+    """A declared function as a type checker sees it: to add it answers with a job.
+
+    At run time it is the function itself, with its task's name in one attribute.
+    """
+
+    __errands__: str
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
+        """Call the function here and now, as if it had not been declared."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """A declared function with its policy.
+
+    Attributes:
+        name: What its jobs are stored under; renaming it orphans stored jobs.
+        queue: Where its jobs wait.
+        priority: The higher, the sooner.
+        timeout: Seconds after which a run counts as failed; `None` for no limit.
+    """
+
+    name: str
+    function: Callable[..., Any]
+    queue: str = "default"
+    priority: int = 0
+    retry: Retry = field(default_factory=Retry)
+    timeout: float | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a policy that could never be meant.
+
+        Raises:
+            TypeError: if `function` cannot be called, or `retry` is not a `Retry`.
+            ValueError: if the name or the queue is empty, or the timeout is not positive.
+        """
+        if not callable(self.function):
+            raise TypeError(f"a task is a function, not {self.function!r}")
+        if not isinstance(self.retry, Retry):
+            raise TypeError(f"{self.name}: retry={self.retry!r}: write Retry(attempts=…)")
+        if not self.name or not self.queue:
+            raise ValueError(f"a task needs a name and a queue, not {self.name!r}, {self.queue!r}")
+        if self.timeout is not None and not self.timeout > 0:
+            raise ValueError(f"{self.name}: timeout={self.timeout!r}: expected more than 0 seconds")
+
+    @cached_property
+    def codec(self) -> Codec:
+        """Built at the first use: by then all names of the annotations are there."""
+        return Codec(self.function, self.name)
+
+    @cached_property
+    def is_async(self) -> bool:
+        """Whether the function is a coroutine function."""
+        return is_async(self.function)
+
+
+class Tasks(dict[str, Task]):
+    """The tasks that this process has declared, by name."""
+
+    def __init__(self) -> None:
+        """Start with none."""
+        super().__init__()
+        self._names: dict[Callable[..., Any], str] = {}
+
+    def add(self, task: Task) -> None:
+        """Declare a task. The same function declared again replaces itself.
+
+        A module that is imported twice, an application factory that is called twice and a
+        notebook's cell that is run twice all do that.
+
+        Raises:
+            DuplicateTask: if another function has this name.
+        """
+        before = self.get(task.name)
+        if before is not None and not _same(before.function, task.function):
+            raise DuplicateTask(
+                f"two tasks are named {task.name!r}: {_place(before.function)} and "
+                f"{_place(task.function)}. Give one of them another name with @errands.task(name=…)."
+            )
+        self[task.name] = task
+        self._names[task.function] = task.name
+
+    def of(self, function: Callable[..., Any]) -> Task | None:
+        """The task that was declared from `function`, if it was."""
+        try:
+            name = self._names.get(function)
+        except TypeError:  # a callable object without a hash was never declared
+            return None
+        return None if name is None else self[name]
+
+    def __missing__(self, name: str) -> Task:
+        """Say which names there are."""
+        known = ", ".join(sorted(self)) or "none"
+        raise UnknownTask(f"no task is named {name!r}. Declared here: {known}.")
+
+
+def called(function: Any) -> Callable[..., Any]:
+    """The function itself, if it is one.
+
+    Raises:
+        TypeError: if it was called already, or cannot be.
+    """
+    if inspect.iscoroutine(function):
+        function.close()  # or Python would warn that nobody awaited it
+        name = function.__name__
+        raise TypeError(f"add_task({name}(…)) calls {name} at once: write add_task({name}, …)")
+    if not callable(function):
+        raise TypeError(f"add_task({function!r}): expected a function, and then its arguments")
+    return function  # type: ignore[no-any-return]  # callable() says no more
+
+
+def is_async(function: Callable[..., Any]) -> bool:
+    """Whether to call `function` makes a coroutine, also through partials and `__call__`."""
+    while isinstance(function, partial):
+        function = function.func
+    if inspect.iscoroutinefunction(function):
+        return True
+    return inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004  # its kind is asked for
+
+
+def name_of(function: Callable[..., Any]) -> str:
+    """The name that a function's task has if no other is given: module and qualified name.
+
+    A module that is run as a program has the name that it would be imported under, so that
+    `python main.py` and `uvicorn main:app` mean the same task.
+
+    Raises:
+        ValueError: if the function is a lambda or has no name.
+    """
+    name = getattr(function, "__qualname__", None)
+    if name is None or name.endswith("<lambda>"):
+        raise ValueError(f"{function!r} has no name of its own: declare it with name=…")
+    return f"{_module(function.__module__)}.{name}"
+
+
+def _module(name: str) -> str:
+    if name not in ("__main__", "__mp_main__"):  # the latter: a process that uvicorn --reload made
+        return name
+    module = sys.modules.get(name)
+    spec = getattr(module, "__spec__", None)
+    if spec is not None:
+        return str(spec.name).removesuffix(".__main__")
+    file = getattr(module, "__file__", None)
+    return Path(file).stem if file else name
+
+
+def _same(one: Callable[..., Any], other: Callable[..., Any]) -> bool:
+    if one == other:
+        return True
+    code, again = _code(one), _code(other)
+    if code is None or again is None:
+        return False
+    where, anew = Path(code.co_filename).name, Path(again.co_filename).name
+    if _is_interactive(code.co_filename) and _is_interactive(again.co_filename):
+        return True
+    return (where, code.co_firstlineno) == (anew, again.co_firstlineno)
+
+
+def _is_interactive(filename: str) -> bool:
+    return filename.startswith("<") or "ipykernel" in filename
+
+
+def _code(function: Callable[..., Any]) -> CodeType | None:
+    return getattr(inspect.unwrap(function), "__code__", None)
+
+
+def _place(function: Callable[..., Any]) -> str:
+    code = _code(function)
+    return f"{code.co_filename}:{code.co_firstlineno}" if code else repr(function)

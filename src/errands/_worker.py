@@ -1,0 +1,196 @@
+"""The worker: claims due jobs and has them run, in this process."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Callable, Collection, Sequence
+from datetime import timedelta
+
+from ._clock import Clock
+from ._job import Job
+from ._renewer import Renewer
+from ._runner import Middleware
+from ._runs import Runs, within
+from ._store import Claim, Store
+from ._supervisor import Loop, Patience
+from ._task import Tasks
+
+POLL = 1.0  # seconds between two looks at an idle store: the safety net under the wake-ups
+RESCUE = 0.3  # seconds between two looks for workers that died
+CLEANUP = 2.0  # seconds that cancelled jobs have to clean up, and outcomes to be saved
+
+
+class Worker:
+    """Runs up to `slots` jobs at a time from the queues it is given.
+
+    Args:
+        queues: Which it works for; `None` for all of them, empty for none: then it runs
+            only what is born here.
+        slots: How many jobs run side by side.
+        lease: How long a claimed job is held; it is renewed three times meanwhile.
+        ended: Told about each outcome once it is stored.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        tasks: Tasks,
+        clock: Clock,
+        *,
+        queues: Collection[str] | None,
+        slots: int,
+        lease: timedelta,
+        middleware: Sequence[Middleware],
+        ended: Callable[[Job], object],
+    ) -> None:
+        """Belong to the running event loop; claim nothing yet."""
+        host = socket.gethostname().partition(".")[0]
+        self.name = f"{host}-{os.getpid()}-{os.urandom(4).hex()}"
+        self._store, self._tasks, self._clock = store, tasks, clock
+        self._queues, self._lease = queues, lease
+        self._patience = Patience(clock)
+        self._wake, self._freed, self._no_claim = (asyncio.Event() for _ in range(3))
+        self._no_claim.set()
+        self._runs = Runs(store, tasks, clock, slots, middleware, self._freed.set, ended)
+        self._renewer = Renewer(store, clock, self.name, lease, self._runs.held, self._runs.lose)
+        self._is_rung = self._is_idle = self._is_stopping = False
+
+    @property
+    def loops(self) -> dict[str, Loop]:
+        """What is to be supervised for as long as the worker lives."""
+        if self._is_aside:
+            return self._runs.loops
+        return {"claims": self._claim, "rescue": self._rescue, **self._runs.loops}
+
+    async def open(self) -> None:
+        """Let the other workers know that we live."""
+        await self._store.enlist(self.name)
+        self._stop_listening = self._store.listen(self._ring)
+        self._renewer.start()
+
+    async def stop(self, grace: float) -> None:
+        """Claim no more, let what runs end within `grace` seconds, hand back the rest."""
+        self._is_stopping = True
+        self._wake.set()
+        self._freed.set()
+        await within(self._no_claim, CLEANUP)  # what is just being claimed goes back with the rest
+        await self._runs.stop(grace, CLEANUP)
+        self._stop_listening()
+        await self._renewer.stop()
+
+    async def drained(self) -> None:
+        """Wait until nothing runs here and every outcome is stored."""
+        await self._runs.ended()
+
+    # Jobs that are born here: stored as claimed, and started without a claim
+
+    def takes(self, job: Job) -> bool:
+        """Whether this worker may run the job, as far as queue, task and time go."""
+        mine = self._is_aside or self._queues is None or job.queue in self._queues
+        due = job.free_at <= self._clock.now()
+        return mine and due and job.task in self._tasks and not self._is_stopping
+
+    def bear(self, job: Job) -> Job | None:
+        """The job, claimed, if a slot is free and nobody waits for it; the slot is kept."""
+        has_room = self._is_aside or (self._is_idle and self._runs.free > 0)
+        if not has_room or not self.takes(job):
+            return None
+        self._runs.occupy()
+        return self.claimed(job)
+
+    def start(self, job: Job) -> None:
+        """Run a job that was born here and is stored."""
+        self._runs.start(job)
+
+    def miscarry(self) -> None:
+        """Free the slot that was kept for a job which did not come to be stored."""
+        self._runs.vacate()
+
+    def claimed(self, job: Job) -> Job:
+        """The job, leased to this worker from now on."""
+        return job.claimed(self.name, self._clock.now(), self._lease)
+
+    def hold(self, job: Job) -> None:
+        """Keep the lease of a stored job whose time to start has not come."""
+        self._runs.hold(job)
+
+    def start_held(self, job: Job) -> None:
+        """Start a job that was held; where no slot is free, leave it to who has one first."""
+        if self._runs.free > 0 or self._is_aside:
+            self._runs.occupy()
+            self._runs.start(job)
+        else:
+            self._runs.unclaim(job)
+
+    def forget(self, job: Job) -> None:
+        """Hold a job no longer; it was removed from the store."""
+        self._runs.forget(job)
+
+    # Jobs that are claimed
+
+    async def _claim(self) -> None:
+        while not self._is_stopping:
+            self._wake.clear()
+            self._freed.clear()
+            self._is_rung = False
+            free = self._runs.free
+            if free <= 0:
+                await self._freed.wait()
+            elif await self._claim_up_to(free) < free:
+                await self._wait_for_work()
+
+    async def _claim_up_to(self, free: int) -> int:
+        """Claim and start jobs, and say how many there were."""
+        self._runs.occupy(free)  # nobody else is to use these slots meanwhile
+        self._no_claim.clear()
+        claimed: list[Job] = []
+        try:
+            claimed = await self._patience.until_done(lambda: self._store.claim(self._wanted(free)))
+        finally:
+            for job in claimed:
+                self._runs.start(job)
+            self._runs.vacate(free - len(claimed))
+            self._no_claim.set()
+        return len(claimed)
+
+    async def _wait_for_work(self) -> None:
+        """Sleep until there is news, or until a job's time has come."""
+        self._is_idle = True
+        try:
+            while not (self._is_rung or self._is_stopping):
+                due = await self._patience.until_done(lambda: self._store.next_free(self._wanted(1)))
+                pause = (due - self._clock.now()).total_seconds() + 0.001 if due else POLL
+                if pause <= 0 or self._is_rung:
+                    return
+                timer = self._clock.call_later(min(pause, POLL), self._wake.set)
+                await self._wake.wait()
+                timer.cancel()
+                self._wake.clear()
+        finally:
+            self._is_idle = False
+
+    async def _rescue(self) -> None:
+        while True:
+            await self._patience.until_done(lambda: self._store.rescue(self._clock.now()))
+            await self._clock.sleep(RESCUE)
+
+    def _wanted(self, limit: int) -> Claim:
+        return Claim(
+            worker=self.name,
+            queues=self._queues,
+            tasks=self._tasks.keys(),
+            limit=limit,
+            now=self._clock.now(),
+            lease=self._lease,
+        )
+
+    def _ring(self) -> None:
+        self._is_rung = True
+        self._wake.set()
+
+    @property
+    def _is_aside(self) -> bool:
+        """Whether this worker claims nothing and runs what is born here, however much."""
+        return self._queues is not None and not self._queues

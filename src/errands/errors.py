@@ -1,0 +1,146 @@
+"""Every error that Errands raises by its own name.
+
+ErrandsError
+├── SetupError            the application and Errands were put together in a way that cannot work
+├── NotOpen               the store is closed: nothing can be added or read
+├── NoRequest             there is no request whose background tasks could be meant
+├── UnknownTask           a function or a name that was not declared as a task
+├── DuplicateTask         two different functions under one name
+├── NotSerializable       an argument or a result that cannot be kept as JSON
+├── PayloadTooLarge       the arguments of one job are bigger than `max_payload`
+├── JobExists             an unfinished job has this key already
+├── QueueFull             too many local tasks wait in this process
+├── JobFailed             the job whose result was asked for failed
+├── JobCancelled          the job whose result was asked for was cancelled
+├── RunStopped            raised inside a task that was stopped, in its own thread
+├── StoreUnavailable      the store did not answer, or could not write
+│   ├── StoreFull         its disk is full
+│   ├── NotAStore         what is there is no store of Errands
+│   └── SchemaTooNew      a newer version of Errands wrote it
+└── LoopGaveUp            a supervised loop failed too often, too fast
+
+What the signature of a call says already is a `TypeError` or a `ValueError`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ._job import Job
+
+
+class ErrandsError(Exception):
+    """The base of every error below, for callers who want to catch them all."""
+
+
+class SetupError(ErrandsError):
+    """The application and Errands were put together in a way that cannot work."""
+
+
+class NotOpen(ErrandsError):
+    """The store is closed, so no job can be added or read."""
+
+
+class NoRequest(ErrandsError, LookupError):
+    """Background tasks were asked for where no request is being handled."""
+
+
+class UnknownTask(ErrandsError, LookupError):
+    """A function, or a name found in the store, that was not declared as a task."""
+
+
+class DuplicateTask(ErrandsError, ValueError):
+    """Two different functions were declared under one name."""
+
+
+class NotSerializable(ErrandsError, TypeError):
+    """An argument or a result cannot be written as JSON, or not without a loss."""
+
+
+class PayloadTooLarge(ErrandsError, ValueError):
+    """The arguments of one job are bigger than `max_payload` allows.
+
+    Attributes:
+        size: What they take as JSON, in bytes.
+        limit: What is allowed, in bytes.
+    """
+
+    def __init__(self, task: str, size: int, limit: int) -> None:
+        """Say how big the arguments of `task` are, and what to pass instead."""
+        super().__init__(
+            f"the arguments of {task} take {size:,} bytes, and max_payload is {limit:,}. "
+            "Pass an id or a path, or raise Errands(max_payload=…)."
+        )
+        self.size, self.limit = size, limit
+
+
+class JobExists(ErrandsError):
+    """An unfinished job has this key, and `on_conflict="raise"` was asked for.
+
+    Attributes:
+        job: The job that is there.
+    """
+
+    def __init__(self, job: Job) -> None:
+        """Name the key and the job that holds it."""
+        super().__init__(f"an unfinished job has the key {job.key!r}: {job.id} ({job.task})")
+        self.job = job
+
+
+class QueueFull(ErrandsError):
+    """As many local tasks wait in this process as `max_pending` allows."""
+
+
+class JobFailed(ErrandsError):
+    """The job whose result was asked for failed.
+
+    Attributes:
+        job: The job, with the traceback in `job.error`.
+    """
+
+    def __init__(self, job: Job) -> None:
+        """Quote the last line of the job's traceback."""
+        reason = (job.error or "no reason was kept").strip().rpartition("\n")[2]
+        super().__init__(f"job {job.id} ({job.task}) failed: {reason}")
+        self.job = job
+
+
+class JobCancelled(ErrandsError):
+    """The job whose result was asked for was cancelled.
+
+    Attributes:
+        job: The job.
+    """
+
+    def __init__(self, job: Job) -> None:
+        """Name the job."""
+        super().__init__(f"job {job.id} ({job.task}) was cancelled")
+        self.job = job
+
+
+class RunStopped(ErrandsError):
+    """Raised by `progress` and `track` in a thread whose run was given up.
+
+    A thread cannot be interrupted from outside; this ends it at its next step.
+    """
+
+
+class StoreUnavailable(ErrandsError):
+    """The store did not answer, or could not write. What it had acknowledged it still has."""
+
+
+class StoreFull(StoreUnavailable):
+    """The store's disk is full."""
+
+
+class NotAStore(StoreUnavailable):
+    """What the URL names is there, but it is no store of Errands."""
+
+
+class SchemaTooNew(StoreUnavailable):
+    """A newer version of Errands wrote this store."""
+
+
+class LoopGaveUp(ErrandsError):
+    """A supervised loop failed more often than its restart limit allows."""

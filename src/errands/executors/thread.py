@@ -1,0 +1,111 @@
+"""Plain functions run in threads of our own.
+
+They are not the framework's threads, of which there are 40: a hundred slow tasks leave every
+endpoint as quick as it was. They are daemons, so that a function that never returns does not
+keep the process from ending.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections import deque
+from collections.abc import Callable
+from contextvars import Context, copy_context
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+IDLE = 10.0  # seconds after which a thread without work ends
+
+
+@dataclass(slots=True, eq=False)
+class _Call:
+    function: Callable[[], Any]
+    context: Context
+    future: asyncio.Future[Any]
+    loop: asyncio.AbstractEventLoop = field(init=False)
+    is_running: bool = False
+    is_abandoned: bool = False
+
+    def __post_init__(self) -> None:
+        self.loop = self.future.get_loop()
+
+
+class Threads:
+    """A pool that grows to `limit` threads and shrinks when there is nothing to do."""
+
+    def __init__(self, limit: int) -> None:
+        """Start no thread yet."""
+        self._limit, self._threads, self._idle = limit, 0, 0
+        self._calls: deque[_Call] = deque()
+        self._change = threading.Condition()
+
+    async def run(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Call `function` in a thread, with this coroutine's context variables.
+
+        When this is cancelled, a call that has not started will not; one that has is
+        abandoned: it goes on by itself, and no longer counts against the limit.
+        """
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        call = _Call(partial(function, *args, **kwargs), copy_context(), future)
+        with self._change:
+            self._calls.append(call)
+            if self._idle >= len(self._calls):
+                self._change.notify()
+            elif self._threads < self._limit:
+                self._threads += 1
+                threading.Thread(target=self._work, name="errands task", daemon=True).start()
+        try:
+            return await future
+        except asyncio.CancelledError:
+            self._abandon(call)
+            raise
+
+    def _abandon(self, call: _Call) -> None:
+        with self._change:
+            if call in self._calls:
+                self._calls.remove(call)
+            elif call.is_running and not call.is_abandoned:
+                call.is_abandoned = True
+                self._threads -= 1
+
+    def _work(self) -> None:
+        while (call := self._next()) is not None:
+            result, error = None, None
+            try:
+                result = call.context.run(call.function)
+            except BaseException as raised:  # noqa: BLE001  # told to the one who waits
+                error = raised
+            with self._change:
+                call.is_running = False
+            with contextlib.suppress(RuntimeError):  # the loop was closed; nobody waits
+                call.loop.call_soon_threadsafe(_settle, call.future, result, error)
+            if call.is_abandoned:
+                return
+            del call, result, error  # an idle thread keeps nothing alive
+
+    def _next(self) -> _Call | None:
+        with self._change:
+            while not self._calls:
+                self._idle += 1
+                woken = self._change.wait(IDLE)
+                self._idle -= 1
+                if not woken and not self._calls:
+                    self._threads -= 1
+                    return None
+            call = self._calls.popleft()
+            call.is_running = True
+            return call
+
+
+def _settle(future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
+    if future.done():  # abandoned
+        return
+    if error is None:
+        future.set_result(result)
+    elif isinstance(error, StopIteration):  # a future cannot carry one
+        future.set_exception(RuntimeError(f"the function raised {error!r}"))
+    else:
+        future.set_exception(error)

@@ -1,0 +1,27 @@
+"""The stores, by the scheme of their URL."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import cast
+
+from .._store import Store
+
+SCHEMES = {
+    "memory": "errands.stores.memory:MemoryStore",
+    "sqlite": "errands.stores.sqlite:SQLiteStore",
+}
+
+
+def store_at(url: str) -> Store:
+    """The store that `url` names; its driver is imported only now.
+
+    Raises:
+        ValueError: if no store has this scheme, or the store cannot make sense of the rest.
+    """
+    scheme, colon, _ = url.partition(":")
+    if not colon or scheme not in SCHEMES:
+        known = ", ".join(f"{s}:" for s in SCHEMES)
+        raise ValueError(f"no store for {url!r}: expected a URL that starts with one of {known}")
+    module, _, name = SCHEMES[scheme].partition(":")
+    return cast("Store", getattr(import_module(module), name)(url))

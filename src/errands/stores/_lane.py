@@ -1,0 +1,200 @@
+"""A lane: one thread with one SQLite connection, where the calls that wait share a transaction.
+
+SQLite has one writer at a time, and a commit costs a flush of the disk: so calls queue up
+for the one thread, and whatever is waiting when it is free becomes one transaction. Nobody
+waits for a timer, and an idle lane adds nothing but its two hand-overs.
+
+apsw gives up Python's global lock at each statement and must win it back from a busy event
+loop, up to 5 ms a time. That is why a `Work` handles all its calls at once, in as few
+statements as it can.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+from collections import defaultdict
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any
+
+import apsw
+
+from ..errors import ErrandsError, NotAStore, StoreFull, StoreUnavailable
+
+BUSY = 5000  # milliseconds that a statement waits for another process' transaction
+TRIES = 4  # times that a transaction which could not begin is begun anew
+
+Work = Callable[[apsw.Connection, list[Any]], list[Any]]
+
+
+@dataclass(slots=True)
+class _Call:
+    work: Work
+    argument: Any
+    loop: asyncio.AbstractEventLoop | None  # whose future it is; `None` for a blocked thread's
+    future: asyncio.Future[Any] | Future[Any]
+    result: Any = None
+    error: BaseException | None = field(default=None)
+
+
+class Lane:
+    """Runs works in its own thread, grouped, each group in a transaction of its own.
+
+    Args:
+        connect: Opens the connection; called in the lane's thread.
+        path: What to name in errors.
+        writes: Whether to take the write lock at the start of each transaction.
+    """
+
+    def __init__(self, connect: Callable[[], apsw.Connection], path: str, *, writes: bool) -> None:
+        """Make the lane; `open` starts it."""
+        self._connect, self._path = connect, path
+        self._begin = "begin immediate" if writes else "begin"
+        self._calls: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    async def open(self) -> None:
+        """Start the thread and open the connection."""
+        opened: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        first = _Call(lambda db, arguments: arguments, None, opened.get_loop(), opened)
+        self._thread = threading.Thread(
+            target=self._run, args=(first,), name="errands sqlite", daemon=True
+        )
+        self._thread.start()
+        await opened
+
+    async def close(self) -> None:
+        """Finish what is queued, close the connection, and end the thread."""
+        if self._thread is not None:
+            self._calls.put(None)
+            await asyncio.to_thread(self._thread.join)
+            self._thread = None
+
+    def call(self, work: Work, argument: Any) -> asyncio.Future[Any]:
+        """Ask for `work`; the future tells when it is committed."""
+        loop = asyncio.get_running_loop()
+        call = _Call(work, argument, loop, loop.create_future())
+        self._calls.put(call)
+        assert isinstance(call.future, asyncio.Future)
+        return call.future
+
+    def call_and_wait(self, work: Work, argument: Any, seconds: float) -> Any:
+        """Ask for `work` from a thread, and block until it is committed.
+
+        Raises:
+            StoreUnavailable: if that takes longer than `seconds`.
+        """
+        call = _Call(work, argument, None, Future())
+        self._calls.put(call)
+        assert isinstance(call.future, Future)
+        try:
+            return call.future.result(seconds)
+        except TimeoutError:
+            raise StoreUnavailable(f"{self._path} did not answer in {seconds:g} s") from None
+
+    def _run(self, first: _Call) -> None:
+        try:
+            db = self._connect()
+        except Exception as error:  # noqa: BLE001  # told to the one who opens
+            first.error = self._translated(error)
+            self._deliver([first])
+            return
+        self._deliver([first])
+        while calls := self._waiting():
+            self._group(db, calls)
+        db.close()
+
+    def _waiting(self) -> list[_Call]:
+        """All calls that wait, at least one; none once the lane is closed."""
+        calls = []
+        call = self._calls.get()
+        while call is not None:
+            calls.append(call)
+            try:
+                call = self._calls.get_nowait()
+            except queue.Empty:
+                return calls
+        if calls:
+            self._calls.put(None)  # first what is left, then the end
+        return calls
+
+    def _group(self, db: apsw.Connection, calls: list[_Call]) -> None:
+        try:
+            self._transact(db, calls)
+        except Exception as error:  # noqa: BLE001  # told to the one who called
+            if len(calls) == 1:
+                calls[0].error = self._translated(error)
+            else:  # one of them sank the group: each gets a transaction of its own
+                for call in calls:
+                    self._group(db, [call])
+                return
+        self._deliver(calls)
+
+    def _transact(self, db: apsw.Connection, calls: list[_Call]) -> None:
+        self._start(db)
+        try:
+            for _, same in groupby(sorted(calls, key=_kind), key=_kind):
+                together = list(same)
+                results = together[0].work(db, [call.argument for call in together])
+                for call, result in zip(together, results, strict=True):
+                    call.result = result
+            db.execute("commit")
+        except BaseException:
+            if db.in_transaction:
+                db.execute("rollback")
+            raise
+
+    def _start(self, db: apsw.Connection) -> None:
+        for tries_left in range(TRIES, 0, -1):
+            try:
+                db.execute(self._begin)
+                return
+            except apsw.BusyError:
+                if tries_left == 1:
+                    raise
+
+    def _deliver(self, calls: list[_Call]) -> None:
+        by_loop: defaultdict[asyncio.AbstractEventLoop, list[_Call]] = defaultdict(list)
+        for call in calls:
+            if call.loop is None:
+                _settle([call])
+            else:
+                by_loop[call.loop].append(call)
+        for loop, mine in by_loop.items():
+            try:
+                loop.call_soon_threadsafe(_settle, mine)
+            except RuntimeError:  # the loop was closed, and with it whoever waited
+                continue
+
+    def _translated(self, error: Exception) -> Exception:
+        where = f"{self._path}: {error}"
+        if isinstance(error, apsw.FullError):
+            return _because(StoreFull(f"{where}. Make room on its disk; nothing was written."), error)
+        if isinstance(error, apsw.NotADBError):
+            return _because(NotAStore(f"{where}. Name another file, or move this one away."), error)
+        if isinstance(error, apsw.Error):
+            return _because(StoreUnavailable(where), error)
+        return error
+
+
+def _because(error: ErrandsError, cause: Exception) -> ErrandsError:
+    error.__cause__ = cause
+    return error
+
+
+def _kind(call: _Call) -> int:
+    return id(call.work)
+
+
+def _settle(calls: list[_Call]) -> None:
+    for call in calls:
+        if call.future.done():  # whoever waited was cancelled
+            continue
+        if call.error is not None:
+            call.future.set_exception(call.error)
+        else:
+            call.future.set_result(call.result)

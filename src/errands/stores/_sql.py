@@ -1,0 +1,389 @@
+"""The statements of the SQLite store: each work answers many calls in one transaction.
+
+Rows travel as one JSON array, whatever their number, so that a batch is one statement: see
+`_lane`. Instants are stored as whole milliseconds since 1970.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import apsw
+import msgspec
+
+from .._job import Attempt, Job, Outcome, Progress, State
+from .._store import Claim, OnConflict, Query
+from ..errors import JobExists, NotAStore, SchemaTooNew
+
+VERSION = 1  # of the tables below; a change adds a step to `UPGRADES`
+
+COLUMNS = (
+    "id", "task", "payload", "queue", "priority", "key", "added_at", "due_at",
+    "free_at", "state", "attempt", "worker", "started_at", "finished_at",
+    "result", "progress", "history", "version",
+)  # fmt: skip  # as they stand in a row
+CHANGING = COLUMNS[8:]
+
+UNFINISHED = "state in ('queued', 'running')"
+FINISHED = "state in ('done', 'failed', 'cancelled')"
+
+TABLES = f"""
+create table errands_meta (name text primary key, value) without rowid;
+create table errands_jobs (
+    id text primary key, task text not null, payload text not null, queue text not null,
+    priority integer not null, key text, added_at integer not null, due_at integer not null,
+    free_at integer not null, state text not null, attempt integer not null, worker text,
+    started_at integer, finished_at integer, result text, progress text, history text,
+    version integer not null
+) without rowid;
+create index errands_free on errands_jobs (queue, priority, free_at) where {UNFINISHED};
+create unique index errands_key on errands_jobs (key) where key is not null and {UNFINISHED};
+create index errands_held on errands_jobs (worker) where state = 'running';
+create index errands_finished on errands_jobs (finished_at) where {FINISHED};
+insert into errands_meta values ('schema', {VERSION});
+"""
+UPGRADES: Mapping[int, str] = {}  # from this version to the next
+
+NAMES = ", ".join(COLUMNS)
+ROWS = f"json_group_array(json_array({NAMES}))"
+INSERT = f"""
+insert into errands_jobs ({NAMES})
+select {", ".join(f"value ->> {i}" for i in range(len(COLUMNS)))} from json_each(?) where true
+on conflict do nothing
+"""
+SAVE = f"""
+update errands_jobs
+set {", ".join(f"{name} = new.value ->> {COLUMNS.index(name)}" for name in CHANGING)}
+from json_each(?) as new
+where errands_jobs.id = new.value ->> 0 and version = (new.value ->> {COLUMNS.index("version")}) - 1
+"""
+REPORT = f"""
+update errands_jobs set progress = new.value ->> {COLUMNS.index("progress")}
+from json_each(?) as new
+where errands_jobs.id = new.value ->> 0 and version = new.value ->> {COLUMNS.index("version")}
+"""
+# Every pair of queue and priority that has a job, found by skipping through the index.
+PLACES = f"""
+with recursive queues (queue) as (
+    select min(queue) from errands_jobs where {UNFINISHED}
+    union all
+    select (select min(queue) from errands_jobs where {UNFINISHED} and queue > queues.queue)
+    from queues where queue is not null
+), places (queue, priority) as (
+    select queue, (select max(priority) from errands_jobs where {UNFINISHED} and queue = queues.queue)
+    from queues where queue is not null
+    union all
+    select queue, (select max(priority) from errands_jobs
+                   where {UNFINISHED} and queue = places.queue and priority < places.priority)
+    from places where priority is not null
+)
+select json_group_array(json_array(queue, priority)) from places where priority is not null
+"""
+AT_PLACE = f"""
+{UNFINISHED} and queue = ? and priority = ? and task in (select value from json_each(?))
+"""
+DUE = f"""
+select {ROWS} from (
+    select * from errands_jobs where {AT_PLACE} and free_at <= ? order by free_at limit ?
+)
+"""
+NEXT = f"select min(free_at) from errands_jobs where {AT_PLACE}"
+
+DECODE = msgspec.json.Decoder().decode
+
+
+def prepare(db: apsw.Connection, paths: list[str]) -> list[None]:
+    """Make the tables, or upgrade those that an older version made.
+
+    Raises:
+        SchemaTooNew: if a newer version made them.
+        NotAStore: if a table has one of our names and is not ours.
+    """
+    tables = {name for (name,) in db.execute("select name from sqlite_schema where type = 'table'")}
+    if not tables & {"errands_meta", "errands_jobs"}:
+        db.execute(TABLES)
+    elif "errands_meta" not in tables:
+        raise NotAStore(f"{paths[0]}: its table errands_jobs was not made by Errands.")
+    found = _one(db, "select value from errands_meta where name = 'schema'")
+    if not isinstance(found, int):
+        raise NotAStore(f"{paths[0]}: its table errands_meta was not made by Errands.")
+    if found > VERSION:
+        raise SchemaTooNew(
+            f"{paths[0]} has schema {found}, and this version of Errands knows {VERSION}: "
+            "install the version that wrote it, or a newer one."
+        )
+    for version in range(found, VERSION):
+        db.execute(UPGRADES[version])
+    db.execute("update errands_meta set value = ? where name = 'schema'", (VERSION,))
+    return [None] * len(paths)
+
+
+def add(db: apsw.Connection, calls: list[tuple[Sequence[Job], OnConflict]]) -> list[list[Job]]:
+    """Add and keep what is there. See `Store.add`."""
+    new = [job for jobs, _ in calls for job in jobs]
+    db.execute(INSERT, (_rows(new),))
+    if db.changes() == len(new):
+        return [list(jobs) for jobs, _ in calls]
+    return [[_there(db, job) or job for job in jobs] for jobs, _ in calls]
+
+
+def add_anyway(db: apsw.Connection, calls: list[tuple[Sequence[Job], OnConflict]]) -> list[list[Job]]:
+    """Add and replace what is there, or refuse. See `Store.add`."""
+    answers = []
+    for jobs, on_conflict in calls:
+        rivals = {job.id: rival for job in jobs if (rival := _there(db, job))}
+        if on_conflict == "raise":
+            if taken := [rival for job_id, rival in rivals.items() if rival.id != job_id]:
+                raise JobExists(taken[0])
+            answers.append(add(db, [(jobs, "keep")])[0])
+        else:
+            answers.append([_replace(db, job) for job in jobs])
+    return answers
+
+
+def claim(db: apsw.Connection, calls: list[Claim]) -> list[list[Job]]:
+    """See `Store.claim`."""
+    return [_claim(db, call) for call in calls]
+
+
+def next_free(db: apsw.Connection, calls: list[Claim]) -> list[datetime | None]:
+    """See `Store.next_free`."""
+    answers = []
+    for call in calls:
+        tasks = _json(call.tasks)
+        found = [_one(db, NEXT, (*place, tasks)) for place in _places(db, call)]
+        answers.append(_instant(min((ms for ms in found if ms is not None), default=None)))
+    return answers
+
+
+def save(db: apsw.Connection, calls: list[Sequence[Job]]) -> list[set[str]]:
+    """See `Store.save`."""
+    changed = [job for jobs in calls for job in jobs]
+    db.execute(SAVE, (_rows(changed),))
+    if db.changes() == len(changed):
+        return [{job.id for job in jobs} for jobs in calls]
+    there = {job.id: job for job in _by_id(db, [job.id for job in changed])}
+    return [{job.id for job in jobs if _is_stored(job, there.get(job.id))} for jobs in calls]
+
+
+def report(db: apsw.Connection, calls: list[Collection[Job]]) -> list[None]:
+    """See `Store.report`."""
+    db.execute(REPORT, (_rows(job for jobs in calls for job in jobs),))
+    return [None] * len(calls)
+
+
+def extend(
+    db: apsw.Connection, calls: list[tuple[list[str], str, datetime]]
+) -> list[set[str]]:
+    """See `Store.extend`."""
+    held = "state = 'running' and worker = ? and id in (select value from json_each(?))"
+    answers = []
+    for ids, worker, until in calls:
+        which = (worker, _json(ids))
+        db.execute(f"update errands_jobs set free_at = ? where {held}", (_ms(until), *which))
+        answers.append(set(_many(db, f"select id from errands_jobs where {held}", which)))
+    return answers
+
+
+def remove(db: apsw.Connection, calls: list[Sequence[Job]]) -> list[set[str]]:
+    """See `Store.remove`."""
+    sql = "delete from errands_jobs where id = ? and version = ?"
+    answers = []
+    for jobs in calls:
+        removed = set()
+        for job in jobs:
+            db.execute(sql, (job.id, job.version))
+            removed |= {job.id} if db.changes() else set()
+        answers.append(removed)
+    return answers
+
+
+def get(db: apsw.Connection, ids: list[str]) -> list[Job | None]:
+    """See `Store.get`."""
+    there = {job.id: job for job in _by_id(db, ids)}
+    return [there.get(job_id) for job_id in ids]
+
+
+def find(db: apsw.Connection, queries: list[Query]) -> list[list[Job]]:
+    """See `Store.find`."""
+    return [_find(db, query) for query in queries]
+
+
+def count(db: apsw.Connection, calls: list[None]) -> list[Mapping[tuple[str, State], int]]:
+    """See `Store.count`."""
+    sql = "select queue, state, count(*) from errands_jobs group by queue, state"
+    counts = {(queue, State(state)): number for queue, state, number in db.execute(sql)}
+    return [counts for _ in calls]
+
+
+def prune(db: apsw.Connection, calls: list[tuple[datetime, int]]) -> list[int]:
+    """See `Store.prune`."""
+    old = f"select id from errands_jobs where {FINISHED} and finished_at < ? order by finished_at"
+    answers = []
+    for before, limit in calls:
+        db.execute(
+            f"delete from errands_jobs where id in ({old} limit ?)", (_ms(before), limit)
+        )
+        answers.append(db.changes())
+    return answers
+
+
+def free(db: apsw.Connection, calls: list[tuple[str, datetime]]) -> list[int]:
+    """End the leases of a worker that died, and say how many there were."""
+    sql = "update errands_jobs set free_at = ? where state = 'running' and worker = ?"
+    answers = []
+    for worker, now in calls:
+        db.execute(sql, (_ms(now), worker))
+        answers.append(db.changes())
+    return answers
+
+
+def _claim(db: apsw.Connection, call: Claim) -> list[Job]:
+    tasks, now = _json(call.tasks), _ms(call.now)
+    places = _places(db, call)
+    found: list[Job] = []
+    for priority in sorted({priority for _, priority in places}, reverse=True):
+        room = call.limit - len(found)
+        if not room:
+            break
+        level = [place for place in places if place[1] == priority]
+        free = [job for place in level for job in _jobs(db, DUE, (*place, tasks, now, room))]
+        found += sorted(free, key=lambda job: (job.free_at, job.id))[:room]
+    claimed = [job.claimed(call.worker, call.now, call.lease) for job in found]
+    if claimed:
+        db.execute(SAVE, (_rows(claimed),))
+    return claimed
+
+
+def _places(db: apsw.Connection, call: Claim) -> list[tuple[str, int]]:
+    places = DECODE(_one(db, PLACES))
+    wanted = call.queues
+    return [(queue, priority) for queue, priority in places if wanted is None or queue in wanted]
+
+
+def _find(db: apsw.Connection, query: Query) -> list[Job]:
+    where, values = ["true"], list[Any]()
+    if query.states:
+        where.append("state in (select value from json_each(?))")
+        values.append(_json(query.states))
+    if query.text is not None:
+        where.append("(instr(payload, ?) or instr(history, ?))")
+        values += [query.text, query.text]
+    for clause, value in (
+        ("queue = ?", query.queue),
+        ("task = ?", query.task),
+        ("key = ?", query.key),
+        ("id < ?", query.before),
+    ):
+        if value is not None:
+            where.append(clause)
+            values.append(value)
+    sql = f"select * from errands_jobs where {' and '.join(where)} order by id desc limit ?"
+    return list(_jobs(db, f"select {ROWS} from ({sql})", (*values, query.limit)))
+
+
+def _there(db: apsw.Connection, job: Job) -> Job | None:
+    """What is stored of this id, or else what has its key."""
+    same = list(_by_id(db, [job.id]))
+    if not same and job.key is not None:
+        sql = f"select {ROWS} from errands_jobs where key = ? and {UNFINISHED}"
+        same = list(_jobs(db, sql, (job.key,)))
+    return same[0] if same else None
+
+
+def _replace(db: apsw.Connection, job: Job) -> Job:
+    there = _there(db, job)
+    if there is not None and there.id == job.id:
+        return there
+    if there is not None and there.state is State.QUEUED:
+        db.execute("delete from errands_jobs where id = ?", (there.id,))
+        job = there.replaced(job)
+    elif there is not None:
+        db.execute("update errands_jobs set key = null where id = ?", (there.id,))
+    db.execute(INSERT, (_rows([job]),))
+    return job
+
+
+def _is_stored(job: Job, there: Job | None) -> bool:
+    return there is not None and replace(job, key=there.key) == there
+
+
+def _by_id(db: apsw.Connection, ids: Sequence[str]) -> Iterable[Job]:
+    sql = f"select {ROWS} from errands_jobs where id in (select value from json_each(?))"
+    return _jobs(db, sql, (_json(ids),))
+
+
+def _jobs(db: apsw.Connection, sql: str, values: tuple[Any, ...]) -> Iterable[Job]:
+    return map(_job, DECODE(_one(db, sql, values)))
+
+
+def _one(db: apsw.Connection, sql: str, values: tuple[Any, ...] = ()) -> Any:
+    return next(iter(_many(db, sql, values)), None)
+
+
+def _many(db: apsw.Connection, sql: str, values: tuple[Any, ...]) -> Iterable[Any]:
+    return (value for (value,) in db.execute(sql, values).fetchall())
+
+
+def _json(value: Collection[Any]) -> str:
+    return msgspec.json.encode(list(value)).decode()
+
+
+def _rows(jobs: Iterable[Job]) -> str:
+    return msgspec.json.encode([_row(job) for job in jobs]).decode()
+
+
+def _row(job: Job) -> list[Any]:
+    return [
+        job.id, job.task, job.payload, job.queue, job.priority, job.key, _ms(job.added_at),
+        _ms(job.due_at), _ms(job.free_at), job.state, job.attempt, job.worker,
+        _ms(job.started_at), _ms(job.finished_at), job.result, _progress_text(job.progress),
+        _history_text(job.history), job.version,
+    ]  # fmt: skip  # in the order of `COLUMNS`
+
+
+def _job(row: list[Any]) -> Job:
+    (id_, task, payload, queue, priority, key, added_at, due_at, free_at, state, attempt, worker,
+     started_at, finished_at, result, progress, history, version) = row  # fmt: skip  # as above
+    return Job(
+        id=id_, task=task, payload=payload, queue=queue, priority=priority, key=key,
+        added_at=_at(added_at), due_at=_at(due_at), free_at=_at(free_at), state=State(state),
+        attempt=attempt, worker=worker, started_at=_instant(started_at),
+        finished_at=_instant(finished_at), result=result,
+        progress=Progress(*DECODE(progress)) if progress else None,
+        history=tuple(_attempt(*entry) for entry in DECODE(history)) if history else (),
+        version=version,
+    )  # fmt: skip  # as above
+
+
+def _progress_text(progress: Progress | None) -> str | None:
+    return progress and _json((progress.done, progress.total, progress.text))
+
+
+def _history_text(history: tuple[Attempt, ...]) -> str | None:
+    if not history:
+        return None
+    return _json(
+        [(a.number, a.worker, _ms(a.started_at), _ms(a.ended_at), a.outcome, a.error) for a in history]
+    )
+
+
+def _attempt(number: int, worker: str, start: int, end: int, outcome: str, error: str) -> Attempt:
+    return Attempt(number, worker, _at(start), _at(end), Outcome(outcome), error)
+
+
+def _ms(instant: datetime | None) -> int | None:
+    return None if instant is None else round(instant.timestamp() * 1000)
+
+
+def _at(ms: int) -> datetime:
+    return datetime.fromtimestamp(ms / 1000, UTC)
+
+
+def _instant(ms: int | None) -> datetime | None:
+    return None if ms is None else _at(ms)
+
+

@@ -1,0 +1,242 @@
+"""Jobs in memory: for tests and for trying things out. They end with the process."""
+
+from __future__ import annotations
+
+import heapq
+import threading
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Self
+
+from .._clock import local_time
+from .._job import Job, State
+from .._store import Claim, OnConflict, Query
+from ..errors import JobExists
+from ._bell import Bell, is_news
+
+Place = tuple[str, int]  # a queue and a priority: one heap each
+Entry = tuple[datetime, str]  # from when a job is free, and its id
+
+
+class MemoryStore:
+    """Keeps jobs in a dictionary, and those that are not final in one heap for each place."""
+
+    def __init__(self, url: str = "memory:") -> None:
+        """Start empty.
+
+        Raises:
+            ValueError: if the URL says more than `memory:`.
+        """
+        if url not in ("memory:", "memory://"):
+            raise ValueError(f"{url!r}: a store in memory has no name, write 'memory:'")
+        self._jobs: dict[str, Job] = {}
+        self._keys: dict[str, str] = {}
+        self._heaps: defaultdict[Place, list[Entry]] = defaultdict(list)
+        self._lock = threading.RLock()  # `extend` comes from another thread
+        self._bell = Bell()
+        self.listen = self._bell.listen
+
+    async def __aenter__(self) -> Self:
+        """Nothing needs to be opened."""
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        """Keep the jobs: the store may be opened again."""
+
+    async def add(self, jobs: Sequence[Job], on_conflict: OnConflict = "keep") -> list[Job]:
+        """See `Store.add`."""
+        with self._lock:
+            if on_conflict == "raise" and (there := next(filter(None, map(self._rival, jobs)), None)):
+                raise JobExists(there)
+            kept = [self._keep(job, on_conflict) for job in jobs]
+        self._ring(kept)
+        return kept
+
+    async def claim(self, claim: Claim) -> list[Job]:
+        """See `Store.claim`."""
+        claimed: list[Job] = []
+        with self._lock:
+            passed: list[tuple[Place, Entry]] = []  # jobs of tasks that the worker does not know
+            while len(claimed) < claim.limit:
+                heads = [(-place[1], *head) for place in self._places(claim) if (head := self._head(place, claim, passed))]
+                if not heads:
+                    break
+                job = self._jobs[min(heads)[2]]
+                claimed.append(self._put(job.claimed(claim.worker, claim.now, claim.lease)))
+            for place, entry in passed:
+                heapq.heappush(self._heaps[place], entry)
+        return claimed
+
+    async def next_free(self, claim: Claim) -> datetime | None:
+        """See `Store.next_free`."""
+        with self._lock:
+            wanted = self._unfinished(claim)
+            return min((job.free_at for job in wanted), default=None)
+
+    async def save(self, jobs: Sequence[Job]) -> set[str]:
+        """See `Store.save`."""
+        with self._lock:
+            saved = {job.id for job in jobs if self._save(job)}
+        self._ring(job for job in jobs if job.id in saved)
+        return saved
+
+    async def report(self, jobs: Collection[Job]) -> None:
+        """See `Store.report`."""
+        with self._lock:
+            for job in jobs:
+                if there := self._at_version(job):
+                    self._jobs[job.id] = replace(there, progress=job.progress)
+
+    def extend(self, jobs: Collection[str], worker: str, until: datetime) -> set[str]:
+        """See `Store.extend`."""
+        with self._lock:
+            held = [self._jobs[job_id] for job_id in jobs if job_id in self._jobs]
+            held = [job for job in held if job.state is State.RUNNING and job.worker == worker]
+            return {self._put(job.extended(until)).id for job in held}
+
+    async def remove(self, jobs: Sequence[Job]) -> set[str]:
+        """See `Store.remove`."""
+        with self._lock:
+            removed = [job for job in jobs if self._at_version(job)]
+            for job in removed:
+                self._forget(job.id)
+            return {job.id for job in removed}
+
+    async def get(self, job_id: str) -> Job | None:
+        """See `Store.get`."""
+        return self._jobs.get(job_id)
+
+    async def find(self, query: Query) -> list[Job]:
+        """See `Store.find`."""
+        with self._lock:
+            found = [job for job in self._jobs.values() if _matches(job, query)]
+        return sorted(found, key=lambda job: job.id, reverse=True)[: query.limit]
+
+    async def count(self) -> Mapping[tuple[str, State], int]:
+        """See `Store.count`."""
+        with self._lock:
+            return Counter((job.queue, job.state) for job in self._jobs.values())
+
+    async def prune(self, before: datetime, limit: int) -> int:
+        """See `Store.prune`."""
+        with self._lock:
+            old = [j.id for j in self._jobs.values() if j.is_final and _ended(j) < before][:limit]
+            for job_id in old:
+                self._forget(job_id)
+            return len(old)
+
+    async def enlist(self, worker: str) -> None:
+        """Whoever can see this store lives in this process."""
+
+    async def rescue(self, now: datetime) -> int:
+        """Nobody else can have died."""
+        return 0
+
+    async def now(self) -> datetime:
+        """See `Store.now`."""
+        return local_time()
+
+    def _keep(self, job: Job, on_conflict: OnConflict) -> Job:
+        if job.id in self._jobs:
+            return self._jobs[job.id]
+        rival = self._rival(job)
+        if rival is None:
+            return self._put(job)
+        if on_conflict == "keep":
+            return rival
+        if rival.state is State.QUEUED:
+            return self._put(rival.replaced(job))
+        self._put(replace(rival, key=None))
+        return self._put(job)
+
+    def _rival(self, job: Job) -> Job | None:
+        """The unfinished job that has this job's key."""
+        there = self._jobs.get(self._keys.get(job.key, "")) if job.key else None
+        return there if there and there.id != job.id else None
+
+    def _save(self, job: Job) -> bool:
+        there = self._jobs.get(job.id)
+        if there is None:
+            return False
+        job = replace(job, key=there.key)
+        if there.version == job.version - 1:
+            self._put(job)
+            return True
+        return there == job
+
+    def _put(self, job: Job) -> Job:
+        self._jobs[job.id] = job
+        if not job.is_final:
+            heapq.heappush(self._heaps[job.queue, job.priority], (job.free_at, job.id))
+        if job.key and not job.is_final:
+            self._keys[job.key] = job.id
+        elif job.key and self._keys.get(job.key) == job.id:
+            del self._keys[job.key]
+        return job
+
+    def _forget(self, job_id: str) -> None:
+        job = self._jobs.pop(job_id)
+        if job.key and self._keys.get(job.key) == job_id:
+            del self._keys[job.key]
+
+    def _at_version(self, job: Job) -> Job | None:
+        there = self._jobs.get(job.id)
+        return there if there and there.version == job.version else None
+
+    def _places(self, claim: Claim) -> list[Place]:
+        return [place for place in self._heaps if claim.queues is None or place[0] in claim.queues]
+
+    def _head(
+        self, place: Place, claim: Claim, passed: list[tuple[Place, Entry]]
+    ) -> Entry | None:
+        """The first entry of a heap that may be claimed; those in its way are taken out."""
+        heap = self._heaps[place]
+        while heap and heap[0][0] <= claim.now:
+            job = self._valid(place, heap[0])
+            if job is not None and job.task in claim.tasks:
+                return heap[0]
+            entry = heapq.heappop(heap)
+            if job is not None:
+                passed.append((place, entry))
+        return None
+
+    def _unfinished(self, claim: Claim) -> Iterator[Job]:
+        for place in self._places(claim):
+            for entry in self._heaps[place]:
+                job = self._valid(place, entry)
+                if job is not None and job.task in claim.tasks:
+                    yield job
+
+    def _valid(self, place: Place, entry: Entry) -> Job | None:
+        """The job of a heap's entry, unless it has moved on since the entry was made."""
+        job = self._jobs.get(entry[1])
+        current = job and (job.free_at, job.queue, job.priority) == (entry[0], *place)
+        return job if job and current and not job.is_final else None
+
+    def _ring(self, jobs: Sequence[Job] | Iterator[Job]) -> None:
+        if is_news(jobs):
+            self._bell.ring()
+
+
+def _ended(job: Job) -> datetime:
+    return job.finished_at or job.added_at
+
+
+def _matches(job: Job, query: Query) -> bool:
+    return (
+        (not query.states or job.state in query.states)
+        and query.queue in (None, job.queue)
+        and query.task in (None, job.task)
+        and query.key in (None, job.key)
+        and (query.before is None or job.id < query.before)
+        and (query.text is None or _contains(job, query.text))
+    )
+
+
+def _contains(job: Job, text: str) -> bool:
+    said = (job.payload, *(attempt.error or "" for attempt in job.history))
+    return any(text in words for words in said)
+
+

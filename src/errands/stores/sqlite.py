@@ -1,0 +1,160 @@
+"""Jobs in an SQLite file: durable, shared by the processes of one machine, nothing to install."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import parse_qsl, unquote
+
+import apsw
+
+from .._clock import local_time
+from .._job import Job, State
+from .._store import Claim, OnConflict, Query
+from . import _sql
+from ._bell import Bell, is_news
+from ._lane import BUSY, Lane
+from ._siblings import Siblings
+
+PATIENCE = 10.0  # seconds that a thread waits for the writer
+SYNCHRONOUS = ("full", "normal", "extra")
+
+
+class SQLiteStore:
+    """Keeps jobs in one file, `sqlite:///errands.db`.
+
+    Options of the URL: `?synchronous=normal` gives up the last few jobs at a power cut for
+    speed; the default, `full`, loses none.
+    """
+
+    def __init__(self, url: str) -> None:
+        """Read the URL; the file is opened later.
+
+        Raises:
+            ValueError: if the URL names no file, or an option that there is not.
+        """
+        self._path, self._synchronous = _parsed(url)
+        folder = self._path.with_name(f"{self._path.name}-workers")
+        self._bell = Bell()
+        self._siblings = Siblings(folder, self._bell.ring)
+        self.listen = self._bell.listen
+
+    async def __aenter__(self) -> Self:
+        """Open the file, make or upgrade its tables."""
+        path = str(self._path)
+        self._writer = Lane(self._connect, path, writes=True)
+        self._reader = Lane(self._connect, path, writes=False)
+        await self._writer.open()
+        try:
+            await self._writer.call(_sql.prepare, path)
+            await self._reader.open()
+        except BaseException:
+            await self._writer.close()
+            raise
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        """Let go of the file, once what was asked of it is done."""
+        await self._reader.close()
+        await self._writer.close()
+        self._siblings.close()
+
+    async def add(self, jobs: Sequence[Job], on_conflict: OnConflict = "keep") -> list[Job]:
+        """See `Store.add`."""
+        work = _sql.add if on_conflict == "keep" else _sql.add_anyway
+        kept: list[Job] = await self._writer.call(work, (jobs, on_conflict))
+        self._tell(kept)
+        return kept
+
+    async def claim(self, claim: Claim) -> list[Job]:
+        """See `Store.claim`."""
+        return await self._writer.call(_sql.claim, claim)  # type: ignore[no-any-return]  # a lane carries anything
+
+    async def next_free(self, claim: Claim) -> datetime | None:
+        """See `Store.next_free`."""
+        return await self._reader.call(_sql.next_free, claim)  # type: ignore[no-any-return]  # as above
+
+    async def save(self, jobs: Sequence[Job]) -> set[str]:
+        """See `Store.save`."""
+        saved: set[str] = await self._writer.call(_sql.save, jobs)
+        self._tell([job for job in jobs if job.id in saved])
+        return saved
+
+    async def report(self, jobs: Collection[Job]) -> None:
+        """See `Store.report`."""
+        await self._writer.call(_sql.report, jobs)
+
+    def extend(self, jobs: Collection[str], worker: str, until: datetime) -> set[str]:
+        """See `Store.extend`."""
+        argument = (list(jobs), worker, until)
+        return self._writer.call_and_wait(_sql.extend, argument, PATIENCE)  # type: ignore[no-any-return]  # as above
+
+    async def remove(self, jobs: Sequence[Job]) -> set[str]:
+        """See `Store.remove`."""
+        return await self._writer.call(_sql.remove, jobs)  # type: ignore[no-any-return]  # as above
+
+    async def get(self, job_id: str) -> Job | None:
+        """See `Store.get`."""
+        return await self._reader.call(_sql.get, job_id)  # type: ignore[no-any-return]  # as above
+
+    async def find(self, query: Query) -> list[Job]:
+        """See `Store.find`."""
+        return await self._reader.call(_sql.find, query)  # type: ignore[no-any-return]  # as above
+
+    async def count(self) -> Mapping[tuple[str, State], int]:
+        """See `Store.count`."""
+        return await self._reader.call(_sql.count, None)  # type: ignore[no-any-return]  # as above
+
+    async def prune(self, before: datetime, limit: int) -> int:
+        """See `Store.prune`."""
+        return await self._writer.call(_sql.prune, (before, limit))  # type: ignore[no-any-return]  # as above
+
+    async def enlist(self, worker: str) -> None:
+        """See `Store.enlist`."""
+        self._siblings.enlist(worker)
+
+    async def rescue(self, now: datetime) -> int:
+        """See `Store.rescue`."""
+        freed = 0
+        for worker in self._siblings.dead():
+            freed += await self._writer.call(_sql.free, (worker, now))
+        if freed:
+            self._bell.ring()
+        return freed
+
+    async def now(self) -> datetime:
+        """See `Store.now`: all who share the file share this machine's clock."""
+        return local_time()
+
+    def _connect(self) -> apsw.Connection:
+        db = apsw.Connection(str(self._path))
+        db.set_busy_timeout(BUSY)
+        db.execute("pragma journal_mode = wal")
+        db.execute(f"pragma synchronous = {self._synchronous}")
+        return db
+
+    def _tell(self, jobs: Sequence[Job]) -> None:
+        if is_news(jobs):
+            self._bell.ring()
+            self._siblings.ring()
+
+
+def _parsed(url: str) -> tuple[Path, str]:
+    rest, _, query = url.removeprefix("sqlite:").partition("?")
+    path = unquote(rest.removeprefix("///"))
+    if not rest.startswith("///") or not path or path.startswith(":"):
+        raise ValueError(
+            f"{url!r}: write sqlite:///errands.db for a file in this folder, "
+            "sqlite:////srv/errands.db for any other, memory: for none"
+        )
+    options = dict(parse_qsl(query, keep_blank_values=True))
+    synchronous = options.pop("synchronous", "full").lower()
+    if options:
+        raise ValueError(f"{url!r}: unknown option {min(options)!r}, expected synchronous")
+    if synchronous not in SYNCHRONOUS:
+        raise ValueError(f"{url!r}: synchronous is one of {', '.join(SYNCHRONOUS)}")
+    return Path(path).absolute(), synchronous
+
+

@@ -1,0 +1,38 @@
+"""Wait until the background has nothing left to do."""
+
+from __future__ import annotations
+
+import asyncio
+
+from errands import Errands, State
+
+LOOK = 0.005  # seconds between two looks
+
+
+async def drain(errands: Errands, timeout: float = 10.0) -> None:
+    """Wait until no local task is pending and no job is running or due.
+
+    Jobs whose time has not come, retries among them, are left alone. In a synchronous test:
+    `client.portal.call(drain, errands)`, inside `with TestClient(app) as client`.
+
+    Raises:
+        TimeoutError: if that takes longer than `timeout` seconds; it names what is left.
+    """
+    left: list[str] = []
+    try:
+        async with asyncio.timeout(timeout):
+            while left := await _unfinished(errands):
+                await asyncio.sleep(LOOK)
+    except TimeoutError:
+        raise TimeoutError(f"after {timeout:g} s there is still: {', '.join(left)}") from None
+
+
+async def _unfinished(errands: Errands) -> list[str]:
+    jobs = await errands.jobs(states=[State.QUEUED, State.RUNNING], limit=1000)
+    now = errands.now()
+    left = [f"{job.task} ({job.state})" for job in jobs if _is_due(job.state, job.free_at <= now)]
+    return left + [f"{errands.pending} local tasks"] * bool(errands.pending)
+
+
+def _is_due(state: State, is_free: bool) -> bool:
+    return state is State.RUNNING or is_free

@@ -1,0 +1,7 @@
+"""Both stores keep the contract."""
+
+from errands.testing import StoreContract
+
+
+class TestStores(StoreContract):
+    """Run once for each store, by the `url` fixture."""
