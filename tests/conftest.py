@@ -43,7 +43,9 @@ def errands(url: str) -> Errands:
 
 
 @pytest.fixture(autouse=True)
-def nothing_falls_over(request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+def nothing_falls_over(
+    request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture
+) -> Iterator[None]:
     """Fail a test in which a supervised loop fell over, or a run of ours did.
 
     A test that means it says so with `@pytest.mark.falls`.

@@ -1,6 +1,7 @@
 """Background tasks for FastHTML, FastAPI and Starlette."""
 
-from ._app import Adding, Errands
+from ._adding import Adding
+from ._app import Errands
 from ._background import AddingLater, BackgroundTasks
 from ._clock import Clock, Timer
 from ._job import Attempt, Job, Outcome, Progress, State, new_id

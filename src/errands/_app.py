@@ -2,34 +2,29 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 import os
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from dataclasses import dataclass
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any, ParamSpec, Self, TypeVar, overload
 
+from ._adding import Adding, Call
 from ._background import BackgroundTasks
 from ._clock import Clock
 from ._engine import Engine, Settings
 from ._job import Job, State
 from ._options import Options, Seconds, seconds
+from ._results import result
 from ._retry import Retry
 from ._runner import Middleware
 from ._store import OnConflict, Query, Store
 from ._task import Declared, Task, name_of
-from .errors import JobCancelled, JobFailed, NotSerializable
 from .stores import store_at
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-Call = tuple[Any, ...]  # a declared function, and what to call it with
-
 DAY = 86_400.0
-POLL = (0.02, 0.5)  # seconds between two looks at a job that another process runs: first, longest
 
 
 class Errands:
@@ -80,7 +75,9 @@ class Errands:
             if not value >= least:
                 raise ValueError(f"Errands({name}={value!r}): expected {least} or more")
         if isinstance(queues, str) or (queues is not None and not queues):
-            raise ValueError(f"Errands(queues={queues!r}): expected names of queues, or None for all")
+            raise ValueError(
+                f"Errands(queues={queues!r}): expected names of queues, or None for all"
+            )
         store = store or os.environ.get("ERRANDS_URL") or "sqlite:///errands.db"
         self._engine = Engine(
             store_at(store) if isinstance(store, str) else store,
@@ -112,7 +109,7 @@ class Errands:
         retry: Retry | None = None,
         timeout: Seconds | None = None,
     ) -> Callable[[Callable[P, R]], Declared[P, R]]: ...
-    def task(
+    def task(  # type: ignore[misc]  # mypy asks that it take every `P`, which a value cannot show
         self,
         function: Any = None,
         /,
@@ -243,7 +240,9 @@ class Errands:
             raise ValueError(f"jobs(limit={limit!r}): expected 1 or more")
         return await self._engine.store.find(
             Query(
-                states=[State(state) for state in ([states] if isinstance(states, str) else states)],
+                states=[
+                    State(state) for state in ([states] if isinstance(states, str) else states)
+                ],
                 queue=queue,
                 task=task,
                 key=key,
@@ -270,13 +269,8 @@ class Errands:
             TimeoutError: if it has not ended in time.
             LookupError: if there is no such job, or no longer.
         """
-        job_id = job if isinstance(job, str) else job.id
         limit = None if timeout is None else seconds(timeout)
-        try:
-            async with asyncio.timeout(limit):
-                return self._value(await self._end_of(job_id))
-        except TimeoutError:
-            raise TimeoutError(f"job {job_id} has not ended within {limit:g} s") from None
+        return await result(self._engine, job if isinstance(job, str) else job.id, limit)
 
     # Living
 
@@ -324,51 +318,3 @@ class Errands:
         In the block jobs that were added there run, and no others.
         """
         return self._engine.aside()
-
-    def _value(self, job: Job) -> Any:
-        if job.state is State.FAILED:
-            raise JobFailed(job)
-        if job.state is State.CANCELLED:
-            raise JobCancelled(job)
-        if job.result is None and job.error:
-            raise NotSerializable(job.error)
-        task = self._engine.tasks.get(job.task)
-        return json.loads(job.result or "null") if task is None else task.codec.load_result(job.result)
-
-    async def _end_of(self, job_id: str) -> Job:
-        wait, longest = POLL
-        with self._engine.watching(job_id) as ended:
-            while (job := await self._engine.store.get(job_id)) is not None and not job.is_final:
-                ended.clear()
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(wait):
-                        await ended.wait()
-                wait = min(wait * 1.5, longest)
-        if job is None:
-            raise LookupError(f"there is no job {job_id!r}, or no longer")
-        return job
-
-
-@dataclass(frozen=True, slots=True)
-class Adding:
-    """An addition with options; see `Errands.options`."""
-
-    _engine: Engine
-    _options: Options
-
-    async def add_task(
-        self, function: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs
-    ) -> Job:
-        """See `Errands.add_task`.
-
-        Raises:
-            JobExists: with `on_conflict="raise"`, if an unfinished job has the key.
-        """
-        job = self._engine.make(self._options, function, args, kwargs)
-        [kept] = await self._engine.add([job], self._options.on_conflict)
-        return kept
-
-    async def add_tasks(self, calls: Iterable[Call], /) -> list[Job]:
-        """See `Errands.add_tasks`; with a key at most one of them is kept."""
-        jobs = [self._engine.make(self._options, f, tuple(args), {}) for f, *args in calls]
-        return await self._engine.add(jobs, self._options.on_conflict) if jobs else []

@@ -71,12 +71,14 @@ class BackgroundTasks:
         return found
 
     @classmethod
-    def __from_request__(cls, data, req):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN206  # it fills what has no annotation
+    def __from_request__(cls, data, req):  # type: ignore[no-untyped-def]  # it fills what has no annotation
         """FastHTML's way of filling a parameter that is annotated with a class."""
         return cls.of(req)
 
     @overload
-    def add_task(self, function: Declared[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> Job: ...
+    def add_task(  # type: ignore[overload-overlap]  # a declared function is a callable with a mark
+        self, function: Declared[P, Any], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Job: ...
     @overload
     def add_task(
         self, function: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs
@@ -158,12 +160,7 @@ class BackgroundTasks:
         for entry in self._entries:
             entry.only_then = False
         self._engine.locals.dismiss(_calls(dropped))
-        stored = [
-            entry.stored
-            for entry in dropped
-            if entry.stored is not None and entry.stored.id == _id(entry)
-        ]
-        if stored:
+        if stored := _stored(dropped):
             await self._engine.drop(stored)
 
     async def release(self) -> asyncio.Task[None] | None:
@@ -172,10 +169,14 @@ class BackgroundTasks:
         Returns:
             What ends with the last of the local tasks, if there are any.
         """
-        stored = await self.flush()
-        entries, self._entries = self._entries, [e for e in self._entries if e.only_then]
-        self._engine.start(stored)
-        return self._engine.run_local(_calls([e for e in entries if not e.only_then]))
+        try:
+            await self.flush()
+        finally:  # what the store refuses is no reason to lose the rest
+            ready = [entry for entry in self._entries if not entry.only_then]
+            self._entries = [entry for entry in self._entries if entry.only_then]
+            self._engine.start(_stored(ready))
+            running = self._engine.run_local(_calls(ready))
+        return running
 
     async def close(self, *, wait: bool) -> None:
         """The request is over: start everything; what is added from now on starts at once.
@@ -183,10 +184,13 @@ class BackgroundTasks:
         Args:
             wait: Return when all of it has ended, as for a request without a lifespan.
         """
-        running = await self.release()
-        self._is_closed = True
-        self._engine.locals.dismiss(_calls(self._entries))
-        self._entries = []
+        running = None
+        try:
+            running = await self.release()
+        finally:
+            self._is_closed = True
+            self._engine.locals.dismiss(_calls(self._entries))
+            self._entries = []
         if wait:
             if running is not None:
                 await asyncio.wait([running])
@@ -256,5 +260,7 @@ def _calls(entries: list[_Entry]) -> list[LocalCall]:
     return [entry.what for entry in entries if isinstance(entry.what, LocalCall)]
 
 
-def _id(entry: _Entry) -> str | None:
-    return entry.what.id if isinstance(entry.what, Job) else None
+def _stored(entries: list[_Entry]) -> list[Job]:
+    """The jobs that are in the store by these entries; not those that had their keys before."""
+    pairs = [(entry.what, entry.stored) for entry in entries]
+    return [job for what, job in pairs if job and isinstance(what, Job) and job.id == what.id]

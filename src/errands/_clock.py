@@ -62,5 +62,5 @@ def whole(instant: datetime) -> datetime:
 
 
 def local_time() -> datetime:
-    """This machine's clock, in UTC and whole milliseconds."""
+    """The clock of this machine, in UTC and whole milliseconds."""
     return whole(datetime.now(UTC))

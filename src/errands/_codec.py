@@ -146,7 +146,10 @@ class Codec:
 
         try:
             struct = msgspec.defstruct(
-                "Arguments", [field(p) for p in self._parameters], forbid_unknown_fields=True, kw_only=True
+                "Arguments",
+                [field(p) for p in self._parameters],
+                forbid_unknown_fields=True,
+                kw_only=True,
             )
             msgspec.json.Decoder(struct, dec_hook=_rich)
         except (TypeError, NotImplementedError) as error:
@@ -182,7 +185,9 @@ def _hints(function: Callable[..., Any]) -> dict[str, Any]:
     names = {**getattr(function, "__globals__", {}), **_closure(function)}
     for name, hint in getattr(function, "__annotations__", {}).items():
         try:
-            hints[name] = eval(hint, names) if isinstance(hint, str) else hint  # noqa: S307  # the module's own annotation
+            hints[name] = (
+                eval(hint, names) if isinstance(hint, str) else hint
+            )  # the module's own annotation
         except Exception:  # noqa: BLE001  # a name that only the type checker sees; values stay plain JSON
             hints[name] = Any
     return hints

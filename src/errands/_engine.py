@@ -130,7 +130,9 @@ class Engine:
             worker = await self._hire(aside)
             self.is_working = True
             loops = {**worker.loops, **({} if aside else self._loops)}
-            supervisor = asyncio.create_task(supervise(loops, self.clock), name="errands supervisor")
+            supervisor = asyncio.create_task(
+                supervise(loops, self.clock), name="errands supervisor"
+            )
             stack.push_async_callback(self._dismiss, worker, supervisor)
             yield
 

@@ -178,7 +178,7 @@ class Job:
         return self._queued(self.due_at, attempt=self.attempt - 1, started_at=None)
 
     def replaced(self, by: Job) -> Job:
-        """This queued job, with the call, the time and the place of another one."""
+        """The queued job, with the call, the time and the place of another one."""
         return replace(
             by, id=self.id, added_at=self.added_at, history=self.history, version=self.version + 1
         )
@@ -216,4 +216,6 @@ def new_id(now: datetime) -> str:
     stamp = round(now.timestamp() * 1000)
     noise = os.urandom(10).hex()
     variant = "89ab"[int(noise[3], 16) & 3]
-    return f"{stamp >> 16:08x}-{stamp & 0xFFFF:04x}-7{noise[:3]}-{variant}{noise[4:7]}-{noise[7:19]}"
+    return (
+        f"{stamp >> 16:08x}-{stamp & 0xFFFF:04x}-7{noise[:3]}-{variant}{noise[4:7]}-{noise[7:19]}"
+    )

@@ -50,8 +50,8 @@ class Options:
         if self.on_conflict not in get_args(OnConflict):
             expected = ", ".join(get_args(OnConflict))
             raise ValueError(f"options(on_conflict={self.on_conflict!r}): expected {expected}")
-        if self.key is not None and not (isinstance(self.key, str) and self.key):
-            raise ValueError(f"options(key={self.key!r}): expected text that is not empty")
+        if self.key == "":
+            raise ValueError("options(key=''): a key is text that is not empty")
         if self.queue is not None and not self.queue:
             raise ValueError("options(queue=''): a queue has a name")
 

@@ -41,7 +41,8 @@ class Retry:
         for name in ("wait", "max_wait", "lost"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"Retry({name}={getattr(self, name)!r}): expected 0 or more")
-        for kind in self.on if isinstance(self.on, tuple) else (self.on,):
+        kinds: tuple[object, ...] = self.on if isinstance(self.on, tuple) else (self.on,)
+        for kind in kinds:
             if not (isinstance(kind, type) and issubclass(kind, BaseException)):
                 raise TypeError(f"Retry(on=…): {kind!r} is not a type of exception")
 

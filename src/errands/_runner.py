@@ -8,9 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence, Sized
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Coroutine,
+    Iterable,
+    Iterator,
+    Sequence,
+    Sized,
+)
 from contextvars import ContextVar
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar, overload
@@ -22,8 +30,8 @@ from .errors import NotSerializable, RunStopped
 from .executors.thread import Threads
 
 T = TypeVar("T")
-Next = Callable[[Job], Awaitable[Any]]
-Middleware = Callable[[Job, Next], Awaitable[Any]]
+Next = Callable[[Job], Coroutine[Any, Any, Any]]
+Middleware = Callable[[Job, Next], Coroutine[Any, Any, Any]]
 
 HOME = str(Path(__file__).parent)
 LONGEST = 16_384  # characters of a traceback that are kept; its end says most
@@ -86,9 +94,13 @@ def progress(done: float, total: float | None = None, text: str | None = None) -
 
 
 @overload
-def track(items: Iterable[T], text: str | None = None, *, total: float | None = None) -> Iterator[T]: ...
+def track(
+    items: Iterable[T], text: str | None = None, *, total: float | None = None
+) -> Iterator[T]: ...
 @overload
-def track(items: AsyncIterable[T], text: str | None = None, *, total: float | None = None) -> AsyncIterator[T]: ...
+def track(
+    items: AsyncIterable[T], text: str | None = None, *, total: float | None = None
+) -> AsyncIterator[T]: ...
 def track(items: Any, text: str | None = None, *, total: float | None = None) -> Any:
     """Go through `items`, plain or asynchronous, and tell the progress of the job meanwhile.
 
@@ -128,7 +140,7 @@ async def run(
 ) -> Job:
     """Run a job and answer with it as it is to be saved: done, queued again, or failed.
 
-    No error of the task leaves this function. A cancellation does, if it came from outside.
+    No error of the task leaves this function. A cancellation does, if the run was stopped.
     """
     job = run.job
     if not task.retry.survives(job.attempt):
@@ -141,15 +153,14 @@ async def run(
         async with limit:
             value = await call(job)
     except asyncio.CancelledError as error:
-        if _is_cancelled():
+        if run.is_stopped:
             raise
         return _after(error, run, task, clock)
     except TimeoutError as error:
-        if limit.expired():
-            run.is_stopped = True
-            error = TimeoutError(f"{task.name} ran for longer than its timeout of {task.timeout:g} s")
-        return _after(error, run, task, clock)
-    except (Exception, SystemExit) as error:  # a task that calls sys.exit() ends itself alone
+        run.is_stopped = limit.expired()
+        told = TimeoutError(f"{task.name} ran for longer than its timeout of {task.timeout} s")
+        return _after(told if limit.expired() else error, run, task, clock)
+    except (Exception, SystemExit) as error:  # noqa: BLE001  # also sys.exit() ends its job alone
         return _after(error, run, task, clock)
     finally:
         _running.reset(token)
@@ -157,15 +168,20 @@ async def run(
 
 
 def _wrapped(task: Task, middleware: Sequence[Middleware], threads: Threads) -> Next:
-    async def call(job: Job) -> Any:
+    async def function(job: Job) -> Any:
         args, kwargs = task.codec.load(job.payload)
         if task.is_async:
             return await task.function(*args, **kwargs)
         return await threads.run(task.function, *args, **kwargs)
 
+    call: Next = function
     for layer in reversed(middleware):
-        call = partial(layer, call_next=call)
+        call = _inside(layer, call)
     return call
+
+
+def _inside(layer: Middleware, inner: Next) -> Next:
+    return lambda job: layer(job, inner)
 
 
 def _done(value: Any, run: Run, task: Task, clock: Clock) -> Job:
@@ -179,12 +195,6 @@ def _after(error: BaseException, run: Run, task: Task, clock: Clock) -> Job:
     spoilt = isinstance(error, NotSerializable)
     wait = None if spoilt else task.retry.wait_after(run.job.attempt, error)
     return run.job.failed(_told(error), clock.now(), wait)
-
-
-def _is_cancelled() -> bool:
-    """Whether somebody cancelled us, and not the function itself."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
 
 
 def _told(error: BaseException) -> str:

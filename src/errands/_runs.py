@@ -142,9 +142,8 @@ class Runs:
         try:
             outcome = await run(held, task, self._middleware, self._threads, self._clock)
         except asyncio.CancelledError:
-            held.is_stopped = True
             outcome = held.job.released(self._clock.now())
-        except Exception:  # ours, since run() answers for the task's
+        except Exception:  # ours: run() answers for those of the task
             logger.critical("the run of job %s fell over", held.job.id, exc_info=True)
             outcome = held.job.failed(traceback.format_exc(), self._clock.now())
         self._end(held, outcome)
@@ -177,14 +176,16 @@ class Runs:
         if not running:  # slots are kept for a claim that the store has not answered
             return
         names = ", ".join(sorted({held.job.task for held in running}))
-        logger.warning("%d jobs did not end within %g s and go back: %s", len(running), grace, names)
+        logger.warning(
+            "%d jobs did not end within %g s and go back: %s", len(running), grace, names
+        )
         for held in running:
+            held.is_stopped = True
             if held.task is not None:
                 held.task.cancel("the worker stops")
         if not await within(self._nothing_runs, cleanup):
             for held in [held for held in running if not held.is_ended]:
                 logger.error("%s ignores its cancellation and is left behind", held.job.task)
-                held.is_stopped = True
                 self._end(held, held.job.released(self._clock.now()))
 
     async def _save(self) -> None:

@@ -44,7 +44,7 @@ async def _keep_up(name: str, loop: Loop, clock: Clock, restarts: int, within: f
     while True:
         try:
             return await loop()
-        except Exception as error:
+        except Exception as error:  # whatever it was
             falls.append(time.monotonic())
             if len(falls) > restarts and falls[-1] - falls[0] < within:
                 message = f"{name} failed {len(falls)} times in {within:g} s"
@@ -81,4 +81,6 @@ class Patience:
     def _tell(self, error: StoreUnavailable) -> None:
         if time.monotonic() - self._told >= QUIET:
             self._told = time.monotonic()
-            logger.warning("the store is unavailable, and is asked again until it is back: %s", error)
+            logger.warning(
+                "the store is unavailable, and is asked again until it is back: %s", error
+            )

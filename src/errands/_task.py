@@ -98,7 +98,7 @@ class Tasks(dict[str, Task]):
         if before is not None and not _same(before.function, task.function):
             raise DuplicateTask(
                 f"two tasks are named {task.name!r}: {_place(before.function)} and "
-                f"{_place(task.function)}. Give one of them another name with @errands.task(name=…)."
+                f"{_place(task.function)}. Give one of them another with @errands.task(name=…)."
             )
         self[task.name] = task
         self._names[task.function] = task.name

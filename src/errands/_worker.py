@@ -160,7 +160,9 @@ class Worker:
         self._is_idle = True
         try:
             while not (self._is_rung or self._is_stopping):
-                due = await self._patience.until_done(lambda: self._store.next_free(self._wanted(1)))
+                due = await self._patience.until_done(
+                    lambda: self._store.next_free(self._wanted(1))
+                )
                 pause = (due - self._clock.now()).total_seconds() + 0.001 if due else POLL
                 if pause <= 0 or self._is_rung:
                     return

@@ -99,13 +99,10 @@ class ErrandsMiddleware:
             except Exception:
                 if asked:
                     raise
-                await self._without_the_app(receive_first, send_last, receive)
-
-    async def _without_the_app(self, receive: Receive, send: Send, first: Receive) -> None:
-        """Answer for an application that knows no lifespan."""
-        while (message := await receive())["type"] != "lifespan.shutdown":
-            await send({"type": f"{message['type']}.complete"})
-        await send({"type": "lifespan.shutdown.complete"})
+            if not asked:  # the application knows no lifespan: answer for it
+                while (await receive_first())["type"] != "lifespan.shutdown":
+                    await send_last({"type": "lifespan.startup.complete"})
+                await send({"type": "lifespan.shutdown.complete"})
 
     def _open(self) -> Any:
         return self.errands.working() if self._work else self.errands
@@ -229,8 +226,8 @@ def _misplaced(app: Any) -> Iterator[str]:
     for entry in getattr(app, "user_middleware", ()):
         if inner and _hides(entry.cls):
             yield (
-                f"{entry.cls.__name__} is a BaseHTTPMiddleware inside of ErrandsMiddleware: tasks of "
-                "handlers that raise will be kept. Add it before setup_errands, or with "
+                f"{entry.cls.__name__} is a BaseHTTPMiddleware inside of ErrandsMiddleware: tasks "
+                "of handlers that raise will be kept. Add it before setup_errands, or with "
                 "app.add_middleware."
             )
         inner = inner or entry.cls is ErrandsMiddleware

@@ -43,13 +43,13 @@ def setup_errands(app: Any, errands: Errands, *, work: bool = True) -> None:
     app.route(f"{STATUS}/{{job_id}}", methods=["GET"])(errands_job)
 
 
-def JobStatus(job: Job) -> Any:  # noqa: N802  # a component, named as FastHTML's are
+def JobStatus(job: Job) -> Any:
     """How far a job is, as a fragment that keeps itself up to date until the job has ended."""
-    live = {} if job.is_final else _polling(job)
+    live: dict[str, Any] = {} if job.is_final else _polling(job)
     return Div(*_parts(job), id=f"job-{job.id}", cls=f"errands-job errands-{job.state}", **live)
 
 
-def _polling(job: Job) -> dict[str, str]:
+def _polling(job: Job) -> dict[str, Any]:
     return {"hx_get": f"{STATUS}/{job.id}", "hx_trigger": "every 1s", "hx_swap": "outerHTML"}
 
 
@@ -85,7 +85,11 @@ def _shadowed(app: Any) -> Iterator[str]:
 
 def _handler(endpoint: Any) -> Any:
     """The function that was given to `@rt`: FastHTML keeps it in its endpoint's closure."""
-    return inspect.getclosurevars(endpoint).nonlocals.get("f") if inspect.isfunction(endpoint) else None
+    return (
+        inspect.getclosurevars(endpoint).nonlocals.get("f")
+        if inspect.isfunction(endpoint)
+        else None
+    )
 
 
 def _parameters(handler: Any) -> list[inspect.Parameter]:

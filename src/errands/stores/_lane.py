@@ -173,7 +173,9 @@ class Lane:
     def _translated(self, error: Exception) -> Exception:
         where = f"{self._path}: {error}"
         if isinstance(error, apsw.FullError):
-            return _because(StoreFull(f"{where}. Make room on its disk; nothing was written."), error)
+            return _because(
+                StoreFull(f"{where}. Make room on its disk; nothing was written."), error
+            )
         if isinstance(error, apsw.NotADBError):
             return _because(NotAStore(f"{where}. Name another file, or move this one away."), error)
         if isinstance(error, apsw.Error):

@@ -1,31 +1,24 @@
 """The statements of the SQLite store: each work answers many calls in one transaction.
 
 Rows travel as one JSON array, whatever their number, so that a batch is one statement: see
-`_lane`. Instants are stored as whole milliseconds since 1970.
+`_lane`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import apsw
-import msgspec
 
-from .._job import Attempt, Job, Outcome, Progress, State
+from .._job import Job, State
 from .._store import Claim, OnConflict, Query
 from ..errors import JobExists, NotAStore, SchemaTooNew
+from ._rows import CHANGING, COLUMNS, as_job, as_json, decode, instant, ms, rows
 
 VERSION = 1  # of the tables below; a change adds a step to `UPGRADES`
-
-COLUMNS = (
-    "id", "task", "payload", "queue", "priority", "key", "added_at", "due_at",
-    "free_at", "state", "attempt", "worker", "started_at", "finished_at",
-    "result", "progress", "history", "version",
-)  # fmt: skip  # as they stand in a row
-CHANGING = COLUMNS[8:]
 
 UNFINISHED = "state in ('queued', 'running')"
 FINISHED = "state in ('done', 'failed', 'cancelled')"
@@ -73,7 +66,8 @@ with recursive queues (queue) as (
     select (select min(queue) from errands_jobs where {UNFINISHED} and queue > queues.queue)
     from queues where queue is not null
 ), places (queue, priority) as (
-    select queue, (select max(priority) from errands_jobs where {UNFINISHED} and queue = queues.queue)
+    select queue, (select max(priority) from errands_jobs
+                   where {UNFINISHED} and queue = queues.queue)
     from queues where queue is not null
     union all
     select queue, (select max(priority) from errands_jobs
@@ -91,8 +85,6 @@ select {ROWS} from (
 )
 """
 NEXT = f"select min(free_at) from errands_jobs where {AT_PLACE}"
-
-DECODE = msgspec.json.Decoder().decode
 
 
 def prepare(db: apsw.Connection, paths: list[str]) -> list[None]:
@@ -124,13 +116,15 @@ def prepare(db: apsw.Connection, paths: list[str]) -> list[None]:
 def add(db: apsw.Connection, calls: list[tuple[Sequence[Job], OnConflict]]) -> list[list[Job]]:
     """Add and keep what is there. See `Store.add`."""
     new = [job for jobs, _ in calls for job in jobs]
-    db.execute(INSERT, (_rows(new),))
+    db.execute(INSERT, (rows(new),))
     if db.changes() == len(new):
         return [list(jobs) for jobs, _ in calls]
     return [[_there(db, job) or job for job in jobs] for jobs, _ in calls]
 
 
-def add_anyway(db: apsw.Connection, calls: list[tuple[Sequence[Job], OnConflict]]) -> list[list[Job]]:
+def add_anyway(
+    db: apsw.Connection, calls: list[tuple[Sequence[Job], OnConflict]]
+) -> list[list[Job]]:
     """Add and replace what is there, or refuse. See `Store.add`."""
     answers = []
     for jobs, on_conflict in calls:
@@ -153,16 +147,16 @@ def next_free(db: apsw.Connection, calls: list[Claim]) -> list[datetime | None]:
     """See `Store.next_free`."""
     answers = []
     for call in calls:
-        tasks = _json(call.tasks)
+        tasks = as_json(call.tasks)
         found = [_one(db, NEXT, (*place, tasks)) for place in _places(db, call)]
-        answers.append(_instant(min((ms for ms in found if ms is not None), default=None)))
+        answers.append(instant(min((ms for ms in found if ms is not None), default=None)))
     return answers
 
 
 def save(db: apsw.Connection, calls: list[Sequence[Job]]) -> list[set[str]]:
     """See `Store.save`."""
     changed = [job for jobs in calls for job in jobs]
-    db.execute(SAVE, (_rows(changed),))
+    db.execute(SAVE, (rows(changed),))
     if db.changes() == len(changed):
         return [{job.id for job in jobs} for jobs in calls]
     there = {job.id: job for job in _by_id(db, [job.id for job in changed])}
@@ -171,19 +165,17 @@ def save(db: apsw.Connection, calls: list[Sequence[Job]]) -> list[set[str]]:
 
 def report(db: apsw.Connection, calls: list[Collection[Job]]) -> list[None]:
     """See `Store.report`."""
-    db.execute(REPORT, (_rows(job for jobs in calls for job in jobs),))
+    db.execute(REPORT, (rows(job for jobs in calls for job in jobs),))
     return [None] * len(calls)
 
 
-def extend(
-    db: apsw.Connection, calls: list[tuple[list[str], str, datetime]]
-) -> list[set[str]]:
+def extend(db: apsw.Connection, calls: list[tuple[list[str], str, datetime]]) -> list[set[str]]:
     """See `Store.extend`."""
     held = "state = 'running' and worker = ? and id in (select value from json_each(?))"
     answers = []
     for ids, worker, until in calls:
-        which = (worker, _json(ids))
-        db.execute(f"update errands_jobs set free_at = ? where {held}", (_ms(until), *which))
+        which = (worker, as_json(ids))
+        db.execute(f"update errands_jobs set free_at = ? where {held}", (ms(until), *which))
         answers.append(set(_many(db, f"select id from errands_jobs where {held}", which)))
     return answers
 
@@ -224,9 +216,7 @@ def prune(db: apsw.Connection, calls: list[tuple[datetime, int]]) -> list[int]:
     old = f"select id from errands_jobs where {FINISHED} and finished_at < ? order by finished_at"
     answers = []
     for before, limit in calls:
-        db.execute(
-            f"delete from errands_jobs where id in ({old} limit ?)", (_ms(before), limit)
-        )
+        db.execute(f"delete from errands_jobs where id in ({old} limit ?)", (ms(before), limit))
         answers.append(db.changes())
     return answers
 
@@ -236,13 +226,13 @@ def free(db: apsw.Connection, calls: list[tuple[str, datetime]]) -> list[int]:
     sql = "update errands_jobs set free_at = ? where state = 'running' and worker = ?"
     answers = []
     for worker, now in calls:
-        db.execute(sql, (_ms(now), worker))
+        db.execute(sql, (ms(now), worker))
         answers.append(db.changes())
     return answers
 
 
 def _claim(db: apsw.Connection, call: Claim) -> list[Job]:
-    tasks, now = _json(call.tasks), _ms(call.now)
+    tasks, now = as_json(call.tasks), ms(call.now)
     places = _places(db, call)
     found: list[Job] = []
     for priority in sorted({priority for _, priority in places}, reverse=True):
@@ -254,12 +244,12 @@ def _claim(db: apsw.Connection, call: Claim) -> list[Job]:
         found += sorted(free, key=lambda job: (job.free_at, job.id))[:room]
     claimed = [job.claimed(call.worker, call.now, call.lease) for job in found]
     if claimed:
-        db.execute(SAVE, (_rows(claimed),))
+        db.execute(SAVE, (rows(claimed),))
     return claimed
 
 
 def _places(db: apsw.Connection, call: Claim) -> list[tuple[str, int]]:
-    places = DECODE(_one(db, PLACES))
+    places = decode(_one(db, PLACES))
     wanted = call.queues
     return [(queue, priority) for queue, priority in places if wanted is None or queue in wanted]
 
@@ -268,7 +258,7 @@ def _find(db: apsw.Connection, query: Query) -> list[Job]:
     where, values = ["true"], list[Any]()
     if query.states:
         where.append("state in (select value from json_each(?))")
-        values.append(_json(query.states))
+        values.append(as_json(query.states))
     if query.text is not None:
         where.append("(instr(payload, ?) or instr(history, ?))")
         values += [query.text, query.text]
@@ -303,7 +293,7 @@ def _replace(db: apsw.Connection, job: Job) -> Job:
         job = there.replaced(job)
     elif there is not None:
         db.execute("update errands_jobs set key = null where id = ?", (there.id,))
-    db.execute(INSERT, (_rows([job]),))
+    db.execute(INSERT, (rows([job]),))
     return job
 
 
@@ -313,11 +303,11 @@ def _is_stored(job: Job, there: Job | None) -> bool:
 
 def _by_id(db: apsw.Connection, ids: Sequence[str]) -> Iterable[Job]:
     sql = f"select {ROWS} from errands_jobs where id in (select value from json_each(?))"
-    return _jobs(db, sql, (_json(ids),))
+    return _jobs(db, sql, (as_json(ids),))
 
 
 def _jobs(db: apsw.Connection, sql: str, values: tuple[Any, ...]) -> Iterable[Job]:
-    return map(_job, DECODE(_one(db, sql, values)))
+    return map(as_job, decode(_one(db, sql, values)))
 
 
 def _one(db: apsw.Connection, sql: str, values: tuple[Any, ...] = ()) -> Any:
@@ -326,64 +316,3 @@ def _one(db: apsw.Connection, sql: str, values: tuple[Any, ...] = ()) -> Any:
 
 def _many(db: apsw.Connection, sql: str, values: tuple[Any, ...]) -> Iterable[Any]:
     return (value for (value,) in db.execute(sql, values).fetchall())
-
-
-def _json(value: Collection[Any]) -> str:
-    return msgspec.json.encode(list(value)).decode()
-
-
-def _rows(jobs: Iterable[Job]) -> str:
-    return msgspec.json.encode([_row(job) for job in jobs]).decode()
-
-
-def _row(job: Job) -> list[Any]:
-    return [
-        job.id, job.task, job.payload, job.queue, job.priority, job.key, _ms(job.added_at),
-        _ms(job.due_at), _ms(job.free_at), job.state, job.attempt, job.worker,
-        _ms(job.started_at), _ms(job.finished_at), job.result, _progress_text(job.progress),
-        _history_text(job.history), job.version,
-    ]  # fmt: skip  # in the order of `COLUMNS`
-
-
-def _job(row: list[Any]) -> Job:
-    (id_, task, payload, queue, priority, key, added_at, due_at, free_at, state, attempt, worker,
-     started_at, finished_at, result, progress, history, version) = row  # fmt: skip  # as above
-    return Job(
-        id=id_, task=task, payload=payload, queue=queue, priority=priority, key=key,
-        added_at=_at(added_at), due_at=_at(due_at), free_at=_at(free_at), state=State(state),
-        attempt=attempt, worker=worker, started_at=_instant(started_at),
-        finished_at=_instant(finished_at), result=result,
-        progress=Progress(*DECODE(progress)) if progress else None,
-        history=tuple(_attempt(*entry) for entry in DECODE(history)) if history else (),
-        version=version,
-    )  # fmt: skip  # as above
-
-
-def _progress_text(progress: Progress | None) -> str | None:
-    return progress and _json((progress.done, progress.total, progress.text))
-
-
-def _history_text(history: tuple[Attempt, ...]) -> str | None:
-    if not history:
-        return None
-    return _json(
-        [(a.number, a.worker, _ms(a.started_at), _ms(a.ended_at), a.outcome, a.error) for a in history]
-    )
-
-
-def _attempt(number: int, worker: str, start: int, end: int, outcome: str, error: str) -> Attempt:
-    return Attempt(number, worker, _at(start), _at(end), Outcome(outcome), error)
-
-
-def _ms(instant: datetime | None) -> int | None:
-    return None if instant is None else round(instant.timestamp() * 1000)
-
-
-def _at(ms: int) -> datetime:
-    return datetime.fromtimestamp(ms / 1000, UTC)
-
-
-def _instant(ms: int | None) -> datetime | None:
-    return None if ms is None else _at(ms)
-
-

@@ -48,7 +48,9 @@ class MemoryStore:
     async def add(self, jobs: Sequence[Job], on_conflict: OnConflict = "keep") -> list[Job]:
         """See `Store.add`."""
         with self._lock:
-            if on_conflict == "raise" and (there := next(filter(None, map(self._rival, jobs)), None)):
+            if on_conflict == "raise" and (
+                there := next(filter(None, map(self._rival, jobs)), None)
+            ):
                 raise JobExists(there)
             kept = [self._keep(job, on_conflict) for job in jobs]
         self._ring(kept)
@@ -60,7 +62,11 @@ class MemoryStore:
         with self._lock:
             passed: list[tuple[Place, Entry]] = []  # jobs of tasks that the worker does not know
             while len(claimed) < claim.limit:
-                heads = [(-place[1], *head) for place in self._places(claim) if (head := self._head(place, claim, passed))]
+                heads = [
+                    (-place[1], *head)
+                    for place in self._places(claim)
+                    if (head := self._head(place, claim, passed))
+                ]
                 if not heads:
                     break
                 job = self._jobs[min(heads)[2]]
@@ -188,9 +194,7 @@ class MemoryStore:
     def _places(self, claim: Claim) -> list[Place]:
         return [place for place in self._heaps if claim.queues is None or place[0] in claim.queues]
 
-    def _head(
-        self, place: Place, claim: Claim, passed: list[tuple[Place, Entry]]
-    ) -> Entry | None:
+    def _head(self, place: Place, claim: Claim, passed: list[tuple[Place, Entry]]) -> Entry | None:
         """The first entry of a heap that may be claimed; those in its way are taken out."""
         heap = self._heaps[place]
         while heap and heap[0][0] <= claim.now:
@@ -238,5 +242,3 @@ def _matches(job: Job, query: Query) -> bool:
 def _contains(job: Job, text: str) -> bool:
     said = (job.payload, *(attempt.error or "" for attempt in job.history))
     return any(text in words for words in said)
-
-

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 from urllib.parse import parse_qsl, unquote
 
 import apsw
@@ -156,5 +156,3 @@ def _parsed(url: str) -> tuple[Path, str]:
     if synchronous not in SYNCHRONOUS:
         raise ValueError(f"{url!r}: synchronous is one of {', '.join(SYNCHRONOUS)}")
     return Path(path).absolute(), synchronous
-
-

@@ -55,9 +55,9 @@ class StoreContract:
     async def test_a_job_is_kept_as_it_was_added(self, store: Store) -> None:
         """Every field comes back, with its type."""
         full = job(
-            payload='{"text":"\\u00fc \\"quoted\\" \\n 😀 \x7f"}', queue="mail", priority=-3, key="k/ü",
-            state=State.RUNNING, attempt=2, worker="w", started_at=NOW, free_at=LATER,
-            progress=Progress(0.5, 3, "half ☃"), version=7,
+            payload='{"text":"\\u00fc \\"quoted\\" \\n \x7f"}', queue="mail", priority=-3,
+            key="k/ü", state=State.RUNNING, attempt=2, worker="w", started_at=NOW,
+            free_at=LATER, progress=Progress(0.5, 3, "half ☃ 😀"), version=7,
             history=(Attempt(1, "v", NOW, LATER, Outcome.LOST, "why\n'so'"),),
         )  # fmt: skip  # every field
 
@@ -321,7 +321,11 @@ class StoreContract:
         await store.add([first, job(), job(queue="q")])
         await store.save([first.cancelled(NOW)])
 
-        expected = {("default", State.CANCELLED): 1, ("default", State.QUEUED): 1, ("q", State.QUEUED): 1}
+        expected = {
+            ("default", State.CANCELLED): 1,
+            ("default", State.QUEUED): 1,
+            ("q", State.QUEUED): 1,
+        }
         assert expected == dict(await store.count())
 
     async def test_old_jobs_are_forgotten_bit_by_bit(self, store: Store) -> None:

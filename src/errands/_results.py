@@ -1,0 +1,50 @@
+"""Results: wait for the end of a job, wherever it runs, and read what its function returned."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import suppress
+from typing import Any
+
+from ._engine import Engine
+from ._job import Job, State
+from .errors import JobCancelled, JobFailed, NotSerializable
+
+POLL = (0.02, 0.5)  # seconds between two looks at a job that another process runs: first, longest
+
+
+async def result(engine: Engine, job_id: str, limit: float | None) -> Any:
+    """See `Errands.result`."""
+    try:
+        async with asyncio.timeout(limit):
+            return _value(engine, await _end_of(engine, job_id))
+    except TimeoutError:
+        raise TimeoutError(f"job {job_id} has not ended within {limit:g} s") from None
+
+
+def _value(engine: Engine, job: Job) -> Any:
+    if job.state is State.FAILED:
+        raise JobFailed(job)
+    if job.state is State.CANCELLED:
+        raise JobCancelled(job)
+    if job.result is None and job.error:
+        raise NotSerializable(job.error)
+    task = engine.tasks.get(job.task)
+    return json.loads(job.result or "null") if task is None else task.codec.load_result(job.result)
+
+
+async def _end_of(engine: Engine, job_id: str) -> Job:
+    wait, longest = POLL
+    with engine.watching(job_id) as ended:
+        while True:
+            ended.clear()
+            job = await engine.store.get(job_id)
+            if job is None:
+                raise LookupError(f"there is no job {job_id!r}, or no longer")
+            if job.is_final:
+                return job
+            with suppress(TimeoutError):
+                async with asyncio.timeout(wait):
+                    await ended.wait()
+            wait = min(wait * 1.5, longest)

@@ -1,0 +1,91 @@
+"""Jobs as rows, and back. Instants are stored as whole milliseconds since 1970."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from datetime import UTC, datetime
+from typing import Any, overload
+
+import msgspec
+
+from .._job import Attempt, Job, Outcome, Progress, State
+
+COLUMNS = (
+    "id", "task", "payload", "queue", "priority", "key", "added_at", "due_at",
+    "free_at", "state", "attempt", "worker", "started_at", "finished_at",
+    "result", "progress", "history", "version",
+)  # fmt: skip  # as they stand in a row
+CHANGING = COLUMNS[8:]
+
+decode = msgspec.json.Decoder().decode
+
+
+def as_json(value: Collection[Any]) -> str:
+    """A list as JSON text, the form in which lists are handed to SQLite."""
+    return msgspec.json.encode(list(value)).decode()
+
+
+def rows(jobs: Iterable[Job]) -> str:
+    """Rows of `COLUMNS`, as the text of a JSON array of arrays."""
+    return msgspec.json.encode([_row(job) for job in jobs]).decode()
+
+
+def _row(job: Job) -> list[Any]:
+    return [
+        job.id, job.task, job.payload, job.queue, job.priority, job.key, ms(job.added_at),
+        ms(job.due_at), ms(job.free_at), job.state, job.attempt, job.worker,
+        ms(job.started_at), ms(job.finished_at), job.result, _progress_text(job.progress),
+        _history_text(job.history), job.version,
+    ]  # fmt: skip  # in the order of `COLUMNS`
+
+
+def as_job(row: list[Any]) -> Job:
+    """The job of a row of `COLUMNS`."""
+    (id_, task, payload, queue, priority, key, added_at, due_at, free_at, state, attempt, worker,
+     started_at, finished_at, result, progress, history, version) = row  # fmt: skip  # as above
+    return Job(
+        id=id_, task=task, payload=payload, queue=queue, priority=priority, key=key,
+        added_at=_at(added_at), due_at=_at(due_at), free_at=_at(free_at), state=State(state),
+        attempt=attempt, worker=worker, started_at=instant(started_at),
+        finished_at=instant(finished_at), result=result,
+        progress=Progress(*decode(progress)) if progress else None,
+        history=tuple(_attempt(*entry) for entry in decode(history)) if history else (),
+        version=version,
+    )  # fmt: skip  # as above
+
+
+def _progress_text(progress: Progress | None) -> str | None:
+    return as_json((progress.done, progress.total, progress.text)) if progress else None
+
+
+def _history_text(history: tuple[Attempt, ...]) -> str | None:
+    if not history:
+        return None
+    return as_json(
+        [
+            (a.number, a.worker, ms(a.started_at), ms(a.ended_at), a.outcome, a.error)
+            for a in history
+        ]
+    )
+
+
+def _attempt(number: int, worker: str, start: int, end: int, outcome: str, error: str) -> Attempt:
+    return Attempt(number, worker, _at(start), _at(end), Outcome(outcome), error)
+
+
+@overload
+def ms(instant: datetime) -> int: ...
+@overload
+def ms(instant: datetime | None) -> int | None: ...
+def ms(instant: datetime | None) -> int | None:
+    """An instant as it is stored."""
+    return None if instant is None else round(instant.timestamp() * 1000)
+
+
+def _at(ms: int) -> datetime:
+    return datetime.fromtimestamp(ms / 1000, UTC)
+
+
+def instant(ms: int | None) -> datetime | None:
+    """A stored instant."""
+    return None if ms is None else _at(ms)
