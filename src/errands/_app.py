@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from datetime import datetime, timedelta
 from typing import Any, ParamSpec, Self, TypeVar, overload
 
@@ -148,7 +148,7 @@ class Errands:
                 timeout=limit,
             )
             self._engine.tasks.add(task)
-            if hasattr(function, "__dict__"):
+            with suppress(AttributeError):  # a builtin or a method bears no mark
                 function.__errands__ = task.name  # type: ignore[attr-defined]  # for `Declared`
             return function
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 import inspect
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import PurePath
-from typing import Any, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -69,10 +69,9 @@ class Codec:
             decoded = self._decoder.decode(payload)
         except (TypeError, ValueError, OverflowError, RecursionError) as error:
             raise self._refused(bound, error) from None
-        # JSON has no NaN: msgspec writes null, which an optional parameter would accept
-        for name in bound if b"null" in payload else self._loose:
-            if name in bound and (loss := self._loss(name, bound[name], getattr(decoded, name))):
-                raise self._refusal(name, bound[name], loss)
+        for name, value in bound.items():
+            if loss := self._loss(name, value, getattr(decoded, name)):
+                raise self._refusal(name, value, loss)
         return payload.decode()
 
     def load(self, payload: str) -> tuple[list[Any], dict[str, Any]]:
@@ -116,8 +115,10 @@ class Codec:
             text = ENCODER.encode(value)
         except (TypeError, ValueError, OverflowError, RecursionError) as error:
             raise NotSerializable(f"the result of {self._name} cannot be kept: {error}") from None
-        if b"null" in text and (loss := _lost(value, msgspec.json.decode(text), strict=False)):
-            raise NotSerializable(f"the result of {self._name} cannot be kept: {loss}")
+        if b"null" in text and (number := _not_finite(value)) is not None:  # as JSON would have it
+            raise NotSerializable(
+                f"the result of {self._name} cannot be kept: JSON has no {number}"
+            )
         return text.decode()
 
     def load_result(self, text: str | None) -> Any:
@@ -161,7 +162,7 @@ class Codec:
 
     def _loss(self, name: str, before: Any, after: Any) -> str | None:
         many = self._signature.parameters[name].kind is MANY  # a tuple by its nature
-        return _lost(list(before) if many else before, after, strict=name in self._loose)
+        return _lost(list(before) if many else before, after, name in self._loose)
 
     def _refused(self, bound: Mapping[str, Any], error: Exception) -> NotSerializable:
         """Find out which argument it was: encoding stops at the first one, without a name."""
@@ -200,53 +201,77 @@ def _closure(function: Callable[..., Any]) -> Mapping[str, Any]:
         return {}
 
 
-def _is_loose(kind: Any) -> bool:
-    """Whether values under this annotation come back as whatever JSON made of them."""
+def _is_loose(kind: Any, seen: frozenset[Any] = frozenset()) -> bool:
+    """Whether values under this annotation come back, at some place, as whatever JSON made."""
     if kind in LOOSE:
         return True
-    if is_dataclass(kind) and isinstance(kind, type):
+    if get_origin(kind) is Literal or kind in seen:
         return False
-    return any(_is_loose(k) for k in get_args(kind)) if get_origin(kind) else False
+    inner = [*get_args(kind), *(_hints_of(kind) if isinstance(kind, type) else ())]
+    return any(_is_loose(k, seen | {kind}) for k in inner)
 
 
-def _lost(before: Any, after: Any, *, strict: bool = True) -> str | None:
-    """What JSON lost of a value, in words, or `None`.
+def _hints_of(kind: type) -> list[Any]:
+    if kind.__module__ == "builtins":
+        return []
+    try:
+        return list(get_type_hints(kind).values())
+    except (NameError, TypeError):  # a name that only the type checker sees
+        return []
+
+
+def _lost(before: Any, after: Any, is_loose: bool) -> str | None:
+    """What a value lost on its way through JSON, in words, or `None`.
 
     Args:
-        strict: Refuse every change of type, too, and not only numbers that vanish.
+        is_loose: The annotation does not say it all, so that containers may have changed, too.
     """
+    if _is_equal(before, after):
+        return None
     if isinstance(before, float) and not math.isfinite(before):
         return f"JSON has no {before}"
-    if strict and isinstance(after, SCALARS) and not isinstance(before, SCALARS):
+    changed = isinstance(after, SCALARS) and not isinstance(before, SCALARS)
+    if is_loose and not changed:
+        changed = isinstance(after, list) and not isinstance(before, list)
+        changed = changed or (isinstance(after, dict) and not isinstance(before, Mapping))
+    if changed:
         return f"a {type(before).__name__} would come back as {type(after).__name__}"
-    if strict and isinstance(after, list) and not isinstance(before, list):
-        return f"a {type(before).__name__} would come back as list"
-    if isinstance(before, Mapping) and isinstance(after, Mapping):
-        if strict and before.keys() != after.keys():
-            return "its keys would come back as text"
-        return _first(_lost(v, after.get(k), strict=strict) for k, v in before.items())
-    if isinstance(before, (list, tuple)) and isinstance(after, (list, tuple)):
-        return _first(_lost(b, a, strict=strict) for b, a in zip(before, after, strict=False))
-    inside = _fields(before)
-    return _first(_lost(value, None, strict=False) for value in inside) if inside else None
+    if isinstance(before, Mapping) and isinstance(after, Mapping) and before.keys() != after.keys():
+        return "its keys would come back as text"
+    there = _parts(after)
+    pairs = ((part, there[at]) for at, part in _parts(before).items() if at in there)
+    return next((loss for pair in pairs if (loss := _lost(*pair, is_loose))), None)
 
 
-def _fields(value: Any) -> list[Any]:
-    if isinstance(value, (set, frozenset)):
-        return list(value)
-    if is_dataclass(value):
-        return [getattr(value, f.name) for f in fields(value)]
-    if isinstance(value, msgspec.Struct):
-        return [getattr(value, name) for name in value.__struct_fields__]
-    if hasattr(value, "model_dump"):
-        return list(vars(value).values())
+def _is_equal(before: Any, after: Any) -> bool:
+    """Whether it came back as it went in; a type whose values cannot be compared never did."""
+    try:
+        return type(before) is type(after) and bool(before == after)
+    except Exception:  # noqa: BLE001  # whatever their `__eq__` does
+        return False
+
+
+def _not_finite(value: Any) -> float | None:
+    if isinstance(value, float):
+        return None if math.isfinite(value) else value
+    return next(
+        (n for part in _parts(value).values() if (n := _not_finite(part)) is not None), None
+    )
+
+
+def _parts(value: Any) -> Mapping[Any, Any]:
+    """What a container, a dataclass, a struct or a model is made of, by name or place."""
     if isinstance(value, Mapping):
-        return list(value.values())
-    return list(value) if isinstance(value, (list, tuple)) else []
-
-
-def _first(losses: Iterable[str | None]) -> str | None:
-    return next((loss for loss in losses if loss), None)
+        return value
+    if isinstance(value, (list, tuple)):
+        return dict(enumerate(value))
+    if isinstance(value, (set, frozenset)):
+        return dict(enumerate(sorted(value, key=repr)))
+    if is_dataclass(value):
+        return {f.name: getattr(value, f.name) for f in fields(value)}
+    if isinstance(value, msgspec.Struct):
+        return {name: getattr(value, name) for name in value.__struct_fields__}
+    return vars(value) if hasattr(value, "model_dump") else {}
 
 
 def _plain(value: Any) -> Any:
@@ -259,6 +284,8 @@ def _plain(value: Any) -> Any:
 
 
 def _rich(kind: Any, value: Any) -> Any:
+    if kind is object:
+        return value
     if hasattr(kind, "model_validate"):
         return kind.model_validate(value)
     if isinstance(kind, type) and issubclass(kind, PurePath):

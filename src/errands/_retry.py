@@ -17,7 +17,8 @@ class Retry:
         attempts: How often the job may start in all; `None` means without end.
         wait: Seconds before the second attempt, at the most; they double with each further one.
         max_wait: No wait is longer than this, in seconds.
-        on: Only these exceptions are worth another attempt.
+        on: Only these exceptions are worth another attempt. A run that took longer than the
+            task's `timeout` is a `TimeoutError`, which is an `OSError`.
         lost: Starts that a job has in any case when its worker dies under it. Dying says
             little about the job, so a job that may be tried once survives a few deploys and
             crashes; one that kills its worker each time still ends as failed.

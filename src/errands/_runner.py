@@ -117,11 +117,10 @@ def track(items: Any, text: str | None = None, *, total: float | None = None) ->
 def _track(items: Iterable[T], text: str | None, total: float | None) -> Iterator[T]:
     done = 0
     progress(done, total, text)
-    for done, item in enumerate(items):
-        if done:
-            progress(done, total, text)
+    for item in items:
         yield item
-    progress(total or done + 1, total, text)
+        done += 1
+        progress(done, total, text)
 
 
 async def _track_async(

@@ -81,7 +81,7 @@ AT_PLACE = f"""
 """
 DUE = f"""
 select {ROWS} from (
-    select * from errands_jobs where {AT_PLACE} and free_at <= ? order by free_at limit ?
+    select * from errands_jobs where {AT_PLACE} and free_at <= ? order by free_at, id limit ?
 )
 """
 NEXT = f"select min(free_at) from errands_jobs where {AT_PLACE}"
