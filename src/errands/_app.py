@@ -312,9 +312,10 @@ class Errands:
         """The background tasks of one request that begins now; a door closes them at its end."""
         return BackgroundTasks(self._engine)
 
-    def aside(self) -> AbstractAsyncContextManager[None]:
+    def aside(self) -> AbstractAsyncContextManager[bool]:
         """Be at work for the length of one request, unless somebody opened us for longer.
 
-        In the block jobs that were added there run, and no others.
+        In the block jobs that were added there run, and no others. It is given whether the
+        request is alone, so that nobody else will see its tasks to their end.
         """
         return self._engine.aside()

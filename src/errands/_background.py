@@ -12,9 +12,11 @@ from collections.abc import Callable
 from contextvars import ContextVar, Token, copy_context
 from dataclasses import dataclass, field
 from datetime import datetime
+from threading import get_ident
 from typing import Any, ParamSpec, overload
 
 from ._engine import Engine
+from ._finish import finish
 from ._job import Job
 from ._local import LocalCall
 from ._options import DEFAULT, Options, Seconds
@@ -23,6 +25,8 @@ from ._task import Declared, called
 from .errors import NoRequest
 
 P = ParamSpec("P")
+
+HANDLES = "wrapped_app"  # in starlette._exception_handler
 
 _current: ContextVar[BackgroundTasks | None] = ContextVar("errands_background", default=None)
 
@@ -52,7 +56,8 @@ class BackgroundTasks:
         self._entries: list[_Entry] = []
         self._outside = sys.exc_info()[1]
         self._is_closed = False
-        self._loop = asyncio.get_running_loop()
+        self._loop, self._thread = asyncio.get_running_loop(), get_ident()
+        self._request = asyncio.current_task()
 
     @classmethod
     def of(cls, connection: Any = None) -> BackgroundTasks:
@@ -131,11 +136,7 @@ class BackgroundTasks:
             StoreUnavailable: if the store cannot be written; then nothing was promised.
             JobExists: with `on_conflict="raise"`, if an unfinished job has the key.
         """
-        for on_conflict, entries in self._unstored().items():
-            jobs = [entry.what for entry in entries if isinstance(entry.what, Job)]
-            kept = await self._engine.hold(jobs, on_conflict)
-            for entry, job in zip(entries, kept, strict=True):
-                entry.stored = job
+        await finish(self._store(self._entries))
         return [entry.stored for entry in self._entries if entry.stored is not None]
 
     # For the middleware
@@ -151,7 +152,9 @@ class BackgroundTasks:
     def failure(self) -> BaseException | None:
         """The error that is being handled right now, if the request raised it."""
         error = sys.exc_info()[1]
-        return None if error is self._outside else error
+        if error is not None:
+            return None if error is self._outside else error
+        return None if get_ident() == self._thread else _handled_by(self._request)
 
     async def drop(self) -> None:
         """The handler raised: forget what it added, but for what was added for that case."""
@@ -161,22 +164,12 @@ class BackgroundTasks:
             entry.only_then = False
         self._engine.locals.dismiss(_calls(dropped))
         if stored := _stored(dropped):
-            await self._engine.drop(stored)
+            await finish(self._engine.drop(stored))
 
-    async def release(self) -> asyncio.Task[None] | None:
-        """Store what is not stored yet, and start everything.
-
-        Returns:
-            What ends with the last of the local tasks, if there are any.
-        """
-        try:
-            await self.flush()
-        finally:  # what the store refuses is no reason to lose the rest
-            ready = [entry for entry in self._entries if not entry.only_then]
-            self._entries = [entry for entry in self._entries if entry.only_then]
-            self._engine.start(_stored(ready))
-            running = self._engine.run_local(_calls(ready))
-        return running
+    async def release(self) -> None:
+        """Store what is not stored yet, and start everything that is there now."""
+        if self._entries:
+            await finish(self._release())
 
     async def close(self, *, wait: bool) -> None:
         """The request is over: start everything; what is added from now on starts at once.
@@ -184,17 +177,23 @@ class BackgroundTasks:
         Args:
             wait: Return when all of it has ended, as for a request without a lifespan.
         """
-        running = None
+        self._is_closed = True
         try:
-            running = await self.release()
+            await self.release()
         finally:
-            self._is_closed = True
-            self._engine.locals.dismiss(_calls(self._entries))
-            self._entries = []
+            self.forget_compensation()
         if wait:
-            if running is not None:
-                await asyncio.wait([running])
-            await self._engine.drained()
+            await self._engine.settled()
+
+    def forget_compensation(self) -> None:
+        """The handler has not raised: forget what was added for that case."""
+        self._engine.locals.dismiss(_calls([entry for entry in self._entries if entry.only_then]))
+        self._entries = [entry for entry in self._entries if not entry.only_then]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to store or to start."""
+        return not self._entries
 
     async def __call__(self) -> None:
         """Do nothing: attached to a response by habit, where the middleware does the work."""
@@ -223,12 +222,24 @@ class BackgroundTasks:
         context = copy_context()
         return _Entry(LocalCall(function, args, kwargs, context), options, survives)
 
-    def _unstored(self) -> dict[OnConflict, list[_Entry]]:
+    async def _release(self) -> None:
+        ready = [entry for entry in self._entries if not entry.only_then]
+        self._entries = [entry for entry in self._entries if entry.only_then]
+        try:
+            await self._store(ready)
+        finally:  # what the store refuses is no reason to lose the rest
+            self._engine.start(_stored(ready))
+            self._engine.run_local(_calls(ready))
+
+    async def _store(self, entries: list[_Entry]) -> None:
         groups: dict[OnConflict, list[_Entry]] = {}
-        for entry in self._entries:
+        for entry in entries:
             if isinstance(entry.what, Job) and entry.stored is None and not entry.only_then:
                 groups.setdefault(entry.options.on_conflict, []).append(entry)
-        return groups
+        for on_conflict, group in groups.items():
+            jobs = [entry.what for entry in group if isinstance(entry.what, Job)]
+            for entry, job in zip(group, await self._engine.hold(jobs, on_conflict), strict=True):
+                entry.stored = job
 
     def _start_late(self, entry: _Entry) -> None:
         """Added by something that outlived the request."""
@@ -254,6 +265,24 @@ class AddingLater:
         self._background._add(entry)
         assert isinstance(entry.what, Job)
         return entry.what
+
+
+def _handled_by(request: asyncio.Task[Any] | None) -> BaseException | None:
+    """The error for which the framework called an exception handler in one of its threads.
+
+    `sys.exc_info()` is a thread's own. But the request waits for the handler in Starlette's
+    `except Exception as exc` block, in a coroutine of the name below, and `exc` is bound there
+    for just as long.
+    """
+    coroutine = request.get_coro() if request is not None else None
+    while coroutine is not None:
+        frame = getattr(coroutine, "cr_frame", None)
+        if frame is not None and frame.f_code.co_name == HANDLES:
+            error = frame.f_locals.get("exc")
+            if isinstance(error, BaseException):
+                return error
+        coroutine = getattr(coroutine, "cr_await", None)
+    return None
 
 
 def _calls(entries: list[_Entry]) -> list[LocalCall]:

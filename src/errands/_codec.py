@@ -111,10 +111,11 @@ class Codec:
         """
         if value is None:
             return None
+        where = f"the result of {self._name} cannot be kept"
         try:
             text = ENCODER.encode(value)
         except (TypeError, ValueError, OverflowError, RecursionError) as error:
-            raise NotSerializable(f"the result of {self._name} cannot be kept: {error}") from None
+            raise NotSerializable(f"{where}: {error}") from None
         if b"null" in text and (number := _not_finite(value)) is not None:  # as JSON would have it
             raise NotSerializable(
                 f"the result of {self._name} cannot be kept: JSON has no {number}"

@@ -55,6 +55,8 @@ class Engine:
         self.is_working = False
         self._worker: Worker | None = None
         self._opened = 0
+        self._asides = 0  # requests that are served without a lifespan
+        self._aside_stack, self._aside_lock = AsyncExitStack(), asyncio.Lock()
         self._strays: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._watchers: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
@@ -137,13 +139,28 @@ class Engine:
             yield
 
     @asynccontextmanager
-    async def aside(self) -> AsyncIterator[None]:
-        """Be at work for the length of one request, where nobody opened us for longer."""
-        if self._opened:
-            yield
+    async def aside(self) -> AsyncIterator[bool]:
+        """Be at work for the length of one request, and say whether for that alone.
+
+        Where somebody opened us for longer there is nothing to do. Requests that overlap
+        share what the first of them opened, and the last one closes it.
+        """
+        if self._opened and not self._asides:
+            yield False
             return
-        async with self.working(aside=True):
-            yield
+        if not self._asides and not self._aside_lock.locked():
+            self._aside_lock = asyncio.Lock()  # the last one may be of a loop that is over
+        async with self._aside_lock:
+            if not self._asides:
+                await self._aside_stack.enter_async_context(self.working(aside=True))
+            self._asides += 1
+        try:
+            yield True
+        finally:
+            async with self._aside_lock:
+                self._asides -= 1
+                if not self._asides:
+                    await self._aside_stack.aclose()
 
     # Jobs
 
@@ -173,13 +190,18 @@ class Engine:
             claimed = [worker.bear(job) for job in jobs]
             born = {job.id for job in claimed if job is not None}
             jobs = [new or job for new, job in zip(claimed, jobs, strict=True)]
+        kept: list[Job] = []
         try:
             kept = await store.add(jobs, on_conflict)
-        except BaseException:
-            for _ in born:
-                worker.miscarry()  # type: ignore[union-attr]  # who else bore them
+        except asyncio.CancelledError:  # they may be stored all the same
+            if worker is not None and born:
+                self.keep_up(self._add_again(worker, jobs, set(born)))
+                born.clear()
             raise
-        return kept if worker is None else self._start_born(worker, kept, born)
+        finally:
+            if worker is not None:
+                self._start_born(worker, kept, born)
+        return kept
 
     async def hold(self, jobs: Sequence[Job], on_conflict: OnConflict) -> list[Job]:
         """Store jobs that are not to start before `start` is called.
@@ -212,9 +234,10 @@ class Engine:
             if job.id not in removed:
                 logger.warning("job %s (%s) has moved on and cannot be dropped", job.id, job.task)
 
-    def run_local(self, calls: Sequence[LocalCall]) -> asyncio.Task[None] | None:
+    def run_local(self, calls: Sequence[LocalCall]) -> None:
         """Run local tasks in a row."""
-        return self.locals.start(calls) if calls else None
+        if calls:
+            self.locals.start(calls)
 
     def keep_up(self, coroutine: Coroutine[Any, Any, None]) -> None:
         """Let a coroutine go on by itself; what it raises is logged."""
@@ -222,10 +245,18 @@ class Engine:
         self._strays.add(task)
         task.add_done_callback(self._kept_up)
 
-    async def drained(self) -> None:
-        """Wait until no job runs in this process."""
-        if self._worker is not None:
-            await self._worker.drained()
+    async def settled(self) -> None:
+        """Wait until nothing runs here: no job, no local task, nothing that was added late."""
+        while self._strays or self.locals.is_busy or self._is_busy:
+            if self._strays:
+                await asyncio.wait(self._strays)
+            await self.locals.ended()
+            if self._worker is not None:
+                await self._worker.drained()
+
+    @property
+    def _is_busy(self) -> bool:
+        return self._worker is not None and self._worker.is_busy
 
     @contextmanager
     def watching(self, job_id: str) -> Iterator[asyncio.Event]:
@@ -271,14 +302,17 @@ class Engine:
             await self.clock.sleep(ASK_TIME)
             await patience.until_done(lambda: self.clock.follow(self._store.now))
 
-    def _start_born(self, worker: Worker, kept: list[Job], born: set[str]) -> list[Job]:
+    async def _add_again(self, worker: Worker, jobs: Sequence[Job], born: set[str]) -> None:
+        """Whoever added them was cancelled: a job that is there already is not added twice."""
+        self._start_born(worker, await self._store.add(jobs, "keep"), born)
+
+    def _start_born(self, worker: Worker, kept: Sequence[Job], born: set[str]) -> None:
         for job in kept:
             if job.id in born:
                 born.discard(job.id)
                 worker.start(job)
-        for _ in born:  # another job had the key
+        for _ in born:  # not stored, or another job had the key
             worker.miscarry()
-        return kept
 
     def _kept_up(self, task: asyncio.Task[None]) -> None:
         self._strays.discard(task)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextvars import Context
 from typing import Any, NamedTuple
@@ -46,7 +47,7 @@ class Locals:
     def __init__(self, threads: int, max_pending: int) -> None:
         """Run nothing yet."""
         self._threads, self._max_pending = Threads(threads), max_pending
-        self._rows: dict[asyncio.Task[None], list[LocalCall]] = {}
+        self._rows: dict[asyncio.Task[None], deque[LocalCall]] = {}
         self.pending = 0  # tasks that were added and have not ended
 
     def admit(self) -> None:
@@ -65,13 +66,22 @@ class Locals:
         """Count off tasks that were admitted and are not to run."""
         self.pending -= len(calls)
 
-    def start(self, calls: Sequence[LocalCall]) -> asyncio.Task[None]:
-        """Run admitted calls one after another; the answer ends with the last of them."""
-        left = list(calls)
+    def start(self, calls: Sequence[LocalCall]) -> None:
+        """Run admitted calls one after another."""
+        left = deque(calls)
         row = asyncio.get_running_loop().create_task(self._run(left), name="errands local tasks")
         self._rows[row] = left
         row.add_done_callback(self._ended)
-        return row
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a task is running."""
+        return bool(self._rows)
+
+    async def ended(self) -> None:
+        """Wait for all that run now."""
+        if self._rows:
+            await asyncio.wait(self._rows)
 
     async def drain(self, grace: float) -> None:
         """Wait up to `grace` seconds, then cancel what still runs and name what is dropped."""
@@ -85,10 +95,10 @@ class Locals:
         if rows:
             await asyncio.wait(rows, timeout=CLEANUP)
 
-    async def _run(self, left: list[LocalCall]) -> None:
+    async def _run(self, left: deque[LocalCall]) -> None:
         while left:
             await self._call(left[0])
-            del left[0]
+            left.popleft()
             self.pending -= 1
 
     async def _call(self, call: LocalCall) -> None:

@@ -14,6 +14,8 @@ from .errors import PayloadTooLarge
 
 Seconds = float | timedelta
 
+LONGEST = 1e10  # seconds, some 300 years: no date is out of range
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
@@ -43,15 +45,15 @@ class Options:
         """
         if self.after is not None and self.at is not None:
             raise ValueError("options(after=…, at=…): one of the two says when")
-        if self.after is not None and seconds(self.after) < 0:
-            raise ValueError(f"options(after={self.after!r}): expected 0 seconds or more")
+        if self.after is not None and not 0 <= seconds(self.after) <= LONGEST:
+            raise ValueError(f"options(after={self.after!r}): expected 0 to {LONGEST:g} seconds")
         if self.at is not None and self.at.tzinfo is None:
             raise ValueError(f"options(at={self.at!r}): which time zone? Pass an aware datetime")
         if self.on_conflict not in get_args(OnConflict):
             expected = ", ".join(get_args(OnConflict))
             raise ValueError(f"options(on_conflict={self.on_conflict!r}): expected {expected}")
-        if self.key == "":
-            raise ValueError("options(key=''): a key is text that is not empty")
+        if self.key is not None and not is_text(self.key):
+            raise ValueError(f"options(key={self.key!r}): a key is text that is not empty")
         if self.queue is not None and not self.queue:
             raise ValueError("options(queue=''): a queue has a name")
 
@@ -88,6 +90,11 @@ class Options:
         if self.at is not None:
             return whole(self.at.astimezone(UTC))
         return now if self.after is None else whole(now + timedelta(seconds=seconds(self.after)))
+
+
+def is_text(value: object) -> bool:
+    """Whether it is text that says something."""
+    return isinstance(value, str) and bool(value)
 
 
 def seconds(time: Seconds) -> float:

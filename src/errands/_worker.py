@@ -80,6 +80,11 @@ class Worker:
         self._stop_listening()
         await self._renewer.stop()
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a job runs here, or its outcome is not stored yet."""
+        return bool(self._runs.held())
+
     async def drained(self) -> None:
         """Wait until nothing runs here and every outcome is stored."""
         await self._runs.ended()

@@ -66,8 +66,8 @@ class ErrandsMiddleware:
         if scope["type"] == "lifespan":
             await self._lifespan(scope, receive, send)
         elif scope["type"] in ("http", "websocket") and "errands" not in scope:
-            alone = not self.errands.is_open  # no lifespan was seen: run inline, as Starlette does
-            async with self.errands.aside():
+            # alone: no lifespan was seen, so that tasks run inline, as Starlette's do
+            async with self.errands.aside() as alone:
                 await _Exchange(self, scope, receive, send).run(wait=alone)
         else:  # an outer middleware of ours has this request in hand
             await self.app(scope, receive, send)
@@ -122,6 +122,7 @@ class _Exchange:
         self._receive, self._send = receive, send
         self._background: BackgroundTasks = middleware.errands.background()
         self._has_started = False
+        self._releasing: asyncio.Future[Any] | None = None
 
     async def run(self, *, wait: bool) -> None:
         background = self._background
@@ -131,40 +132,64 @@ class _Exchange:
             await self._middleware.app(self._scope, self._receive_next, self._send_checked)
         except BaseException as error:
             if not self._has_started:
-                await _to_its_end(background.drop())
+                await self._drop()
             if not isinstance(error, QueueFull) or self._has_started:
                 raise
             await self._answer_busy()
         finally:
             background.leave(token)
-            await _to_its_end(background.close(wait=wait))
+            await self._close(wait)
 
     async def _send_checked(self, message: Message) -> None:
         kind = message["type"]
         if kind in STARTS and not self._has_started:
             if self._middleware.has_failed(message["status"], self._background.failure()):
-                await self._background.drop()
-            await self._background.flush()  # an error here leaves nothing promised
+                await self._drop()
+            await self._flush()  # an error here leaves nothing promised
             await self._send(message)
             self._has_started = True
             return
         if kind == "http.response.body":
-            await self._background.flush()
+            await self._flush()
         elif kind in REPLIES:
             await self._turn()
+            await self._released()
         await self._send(message)
 
     async def _receive_next(self) -> Message:
-        if self._scope["type"] == "websocket":
-            await self._turn()  # the handler of the message before has returned
+        if self._scope["type"] == "websocket":  # the handler of the message before has returned
+            await self._turn()
+            self._background.forget_compensation()
         return await self._receive()
 
     async def _turn(self) -> None:
         """A WebSocket's handler answers, or asks for more: what it added may start."""
-        self._has_started = False
+        await self._released()
+        if self._background.is_empty:
+            return
         if self._background.failure() is not None:
-            await self._background.drop()
-        await self._background.release()
+            await self._drop()
+        self._releasing = asyncio.ensure_future(self._background.release())
+
+    async def _released(self) -> None:
+        """What an earlier turn added is stored."""
+        releasing, self._releasing = self._releasing, None
+        if releasing is not None:
+            await releasing
+
+    async def _flush(self) -> None:
+        if not self._background.is_empty:
+            await self._background.flush()
+
+    async def _drop(self) -> None:
+        await self._released()
+        await self._background.drop()
+
+    async def _close(self, wait: bool) -> None:
+        try:
+            await self._released()
+        finally:
+            await self._background.close(wait=wait)
 
     async def _answer_busy(self) -> None:
         body = b"Too much is waiting in the background. Try again soon."
@@ -175,16 +200,6 @@ class _Exchange:
             await self._send({"type": "http.response.body", "body": body})
         else:
             await self._send({"type": "websocket.close", "code": 1013})
-
-
-async def _to_its_end(coroutine: Any) -> None:
-    """Await it although we are cancelled meanwhile: what was promised is to be kept."""
-    task = asyncio.ensure_future(coroutine)
-    try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait([task])
-        raise
 
 
 def setup_errands(
@@ -222,23 +237,37 @@ def setup_errands(
 
 def _misplaced(app: Any) -> Iterator[str]:
     """Middleware between us and the handlers that hides whether they raised."""
-    inner = False
-    for entry in getattr(app, "user_middleware", ()):
-        if inner and _hides(entry.cls):
-            yield (
-                f"{entry.cls.__name__} is a BaseHTTPMiddleware inside of ErrandsMiddleware: tasks "
-                "of handlers that raise will be kept. Add it before setup_errands, or with "
-                "app.add_middleware."
-            )
-        inner = inner or entry.cls is ErrandsMiddleware
-    for route in getattr(app, "routes", ()):
+    entries = list(getattr(app, "user_middleware", ()))
+    ours = next((i for i, entry in enumerate(entries) if entry.cls is ErrandsMiddleware), None)
+    if ours is not None:
+        yield from (
+            _hidden(entry.cls, "inside of ErrandsMiddleware")
+            for entry in entries[ours + 1 :]
+            if _hides(entry.cls)
+        )
+    yield from _misplaced_below(app, "")
+
+
+def _misplaced_below(app: Any, prefix: str) -> Iterator[str]:
+    """What routes and mounted applications bring along."""
+    for route in getattr(app, "routes", None) or ():
+        path = prefix + getattr(route, "path", "")
         child = getattr(route, "app", None)
-        for entry in getattr(child, "user_middleware", ()):
-            if _hides(entry.cls):
-                yield (
-                    f"{entry.cls.__name__} is a BaseHTTPMiddleware in the application mounted at "
-                    f"{route.path!r}: tasks of its handlers that raise will be kept."
-                )
+        while child is not None:  # each middleware of a route wraps the next as its `app`
+            if _hides(type(child)):
+                yield _hidden(type(child), f"at {path!r}")
+            for entry in getattr(child, "user_middleware", ()):
+                if _hides(entry.cls):
+                    yield _hidden(entry.cls, f"in the application at {path!r}")
+            yield from _misplaced_below(child, path)
+            child = getattr(child, "app", None)
+
+
+def _hidden(middleware: type, where: str) -> str:
+    return (
+        f"{middleware.__name__} is a BaseHTTPMiddleware {where}, between ErrandsMiddleware and the "
+        "handlers: tasks of handlers that raise will be kept. Add it with app.add_middleware."
+    )
 
 
 def _hides(middleware: Any) -> bool:

@@ -69,10 +69,7 @@ def _shown(job: Job) -> str:
 
 def _shadowed(app: Any) -> Iterator[str]:
     """Handlers whose parameter is Starlette's class: they would answer 400."""
-    for route in getattr(app, "routes", ()):
-        handler = _handler(getattr(route, "endpoint", None))
-        if handler is None:
-            continue
+    for handler in _handlers(app):
         for parameter in _parameters(handler):
             kind = parameter.annotation
             if isinstance(kind, type) and issubclass(kind, StarletteTask):
@@ -83,13 +80,27 @@ def _shadowed(app: Any) -> Iterator[str]:
                 )
 
 
-def _handler(endpoint: Any) -> Any:
-    """The function that was given to `@rt`: FastHTML keeps it in its endpoint's closure."""
-    return (
-        inspect.getclosurevars(endpoint).nonlocals.get("f")
-        if inspect.isfunction(endpoint)
-        else None
-    )
+def _handlers(app: Any) -> Iterator[Any]:
+    """What was given to `@rt`, `@app.ws`, `before` and `after`, here and in mounted applications.
+
+    FastHTML keeps handlers in the closures of its endpoints.
+    """
+    for wrapped in (*getattr(app, "before", ()), *getattr(app, "after", ())):
+        yield getattr(wrapped, "f", wrapped)
+    for route in getattr(app, "routes", None) or ():
+        endpoint = getattr(route, "endpoint", None)
+        if inspect.isfunction(endpoint):
+            yield from _closed_over(endpoint, "f")
+        elif inspect.isclass(endpoint):
+            for name in ("on_receive", "on_connect", "on_disconnect"):
+                yield from _closed_over(getattr(endpoint, name, None), "recv", "conn", "disconn")
+        yield from _handlers(getattr(route, "app", None))
+
+
+def _closed_over(function: Any, *names: str) -> Iterator[Any]:
+    if inspect.isfunction(function):
+        inside = inspect.getclosurevars(function).nonlocals
+        yield from (inside[name] for name in names if inspect.isroutine(inside.get(name)))
 
 
 def _parameters(handler: Any) -> list[inspect.Parameter]:

@@ -73,18 +73,22 @@ class Threads:
 
     def _work(self) -> None:
         while (call := self._next()) is not None:
-            result, error = None, None
-            try:
-                result = call.context.run(call.function)
-            except BaseException as raised:  # noqa: BLE001  # told to the one who waits
-                error = raised
-            with self._change:
-                call.is_running = False
-            with contextlib.suppress(RuntimeError):  # the loop was closed; nobody waits
-                call.loop.call_soon_threadsafe(_settle, call.future, result, error)
-            if call.is_abandoned:
+            is_abandoned = self._answer(call)
+            del call  # an idle thread keeps nothing alive
+            if is_abandoned:
                 return
-            del call, result, error  # an idle thread keeps nothing alive
+
+    def _answer(self, call: _Call) -> bool:
+        result, error = None, None
+        try:
+            result = call.context.run(call.function)
+        except BaseException as raised:  # noqa: BLE001  # told to the one who waits
+            error = raised
+        with self._change:
+            call.is_running = False
+        with contextlib.suppress(RuntimeError):  # the loop was closed; nobody waits
+            call.loop.call_soon_threadsafe(_settle, call.future, result, error)
+        return call.is_abandoned
 
     def _next(self) -> _Call | None:
         with self._change:
