@@ -13,7 +13,7 @@ from ._background import BackgroundTasks
 from ._clock import Clock
 from ._engine import Engine, Settings
 from ._job import Job, State
-from ._options import Options, Seconds, seconds
+from ._options import LONGEST, Options, Seconds, seconds
 from ._results import result
 from ._retry import Retry
 from ._runner import Middleware
@@ -72,8 +72,8 @@ class Errands:
             ("max_pending", max_pending, 1), ("lease", seconds(lease), 0.1),
             ("grace", seconds(grace), 0), ("keep", seconds(keep), 0),
         ):  # fmt: skip  # a table
-            if not value >= least:
-                raise ValueError(f"Errands({name}={value!r}): expected {least} or more")
+            if not least <= value <= LONGEST:
+                raise ValueError(f"Errands({name}={value!r}): expected {least} to {LONGEST:g}")
         if isinstance(queues, str) or (queues is not None and not queues):
             raise ValueError(
                 f"Errands(queues={queues!r}): expected names of queues, or None for all"
