@@ -1,0 +1,104 @@
+"""What one addition asks for beyond the policy of its task."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+
+from errands._options import DEFAULT, Options
+from errands._task import Task
+from errands.errors import PayloadTooLarge
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def mail(to: str = "ann") -> None: ...
+
+
+TASK = Task(name="mail", function=mail, queue="post", priority=3)
+
+
+def made(options: Options = DEFAULT, *args: Any, limit: int = 0) -> Any:
+    """The job that `options` make of a call."""
+    return options.job(TASK, args, {}, NOW, limit)
+
+
+def test_by_default_a_job_is_due_now_and_as_its_task_says() -> None:
+    """Queue and priority come from the task."""
+    job = made()
+
+    assert ("mail", "{}", "post", 3, None) == (
+        job.task, job.payload, job.queue, job.priority, job.key,
+    )  # fmt: skip  # a row
+    assert NOW == job.added_at == job.due_at == job.free_at
+
+
+def test_options_go_before_the_task() -> None:
+    """Also where they are zero."""
+    job = made(Options(queue="other", priority=0, key="k"))
+
+    assert ("other", 0, "k") == (job.queue, job.priority, job.key)
+
+
+@pytest.mark.parametrize("after", [90, 90.0, timedelta(minutes=1, seconds=30)])
+def test_a_delay_is_seconds_or_a_timedelta(after: Any) -> None:
+    """Both say the same."""
+    job = made(Options(after=after))
+
+    assert NOW + timedelta(seconds=90) == job.due_at == job.free_at
+    assert NOW == job.added_at
+
+
+def test_an_instant_is_kept_in_utc_and_whole_milliseconds() -> None:
+    """Whatever zone it was written in."""
+    zurich = timezone(timedelta(hours=1))
+    job = made(Options(at=datetime(2026, 5, 1, 13, 0, 0, 123456, tzinfo=zurich)))
+
+    assert datetime(2026, 5, 1, 12, 0, 0, 123000, tzinfo=UTC) == job.due_at == job.free_at
+    assert timedelta(0) == job.due_at.utcoffset()
+
+
+def test_a_payload_may_be_as_big_as_the_limit_and_no_bigger() -> None:
+    """In bytes, not in characters."""
+    size = len(made(DEFAULT, "üü").payload.encode())
+
+    assert made(DEFAULT, "üü", limit=size)
+    with pytest.raises(PayloadTooLarge) as refusal:
+        made(DEFAULT, "üü", limit=size - 1)
+    assert (size, size - 1) == (refusal.value.size, refusal.value.limit)
+
+
+def test_a_payload_that_is_too_big_says_what_to_pass_instead() -> None:
+    """The message has the task, the size, the limit and a way out."""
+    with pytest.raises(PayloadTooLarge, match=r"mail take 2,0\d\d bytes.*1,000.*Pass an id"):
+        made(DEFAULT, "x" * 2000, limit=1000)
+
+
+def test_without_a_limit_any_payload_is_taken() -> None:
+    """0 means none."""
+    assert 2**21 < len(made(DEFAULT, "x" * 2**21, limit=0).payload)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"after": 1, "at": NOW}, "one of the two"),
+        ({"after": -1}, "after=-1"),
+        ({"after": timedelta(-1)}, "after="),
+        ({"after": math.nan}, "after=nan"),
+        ({"after": math.inf}, "after=inf"),
+        ({"at": datetime(2026, 1, 1)}, "time zone"),  # noqa: DTZ001  # the case
+        ({"on_conflict": "ignore"}, "keep, replace, raise"),
+        ({"key": ""}, "key=''"),
+        ({"key": 3}, "key=3"),
+        ({"queue": ""}, "queue=''"),
+    ],
+)
+def test_an_option_that_could_never_be_meant_is_refused(wrong: dict[str, Any], words: str) -> None:
+    """When it is said, with its name and its value."""
+    with pytest.raises(ValueError, match=r"^options\(") as refusal:
+        Options(**wrong)
+    assert words in str(refusal.value)
