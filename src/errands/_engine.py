@@ -9,8 +9,10 @@ from collections.abc import AsyncIterator, Collection, Coroutine, Iterator, Sequ
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
+from ._aside import Aside
 from ._clock import Clock
 from ._job import Job, State
 from ._local import LocalCall, Locals
@@ -55,8 +57,7 @@ class Engine:
         self.is_working = False
         self._worker: Worker | None = None
         self._opened = 0
-        self._asides = 0  # requests that are served without a lifespan
-        self._aside_stack, self._aside_lock = AsyncExitStack(), asyncio.Lock()
+        self._aside = Aside(partial(self.working, aside=True))
         self._strays: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._watchers: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
@@ -142,25 +143,13 @@ class Engine:
     async def aside(self) -> AsyncIterator[bool]:
         """Be at work for the length of one request, and say whether for that alone.
 
-        Where somebody opened us for longer there is nothing to do. Requests that overlap
-        share what the first of them opened, and the last one closes it.
+        Where somebody opened us for longer there is nothing to do.
         """
-        if self._opened and not self._asides:
+        if self._opened and not self._aside.is_used:
             yield False
             return
-        if not self._asides and not self._aside_lock.locked():
-            self._aside_lock = asyncio.Lock()  # the last one may be of a loop that is over
-        async with self._aside_lock:
-            if not self._asides:
-                await self._aside_stack.enter_async_context(self.working(aside=True))
-            self._asides += 1
-        try:
+        async with self._aside():
             yield True
-        finally:
-            async with self._aside_lock:
-                self._asides -= 1
-                if not self._asides:
-                    await self._aside_stack.aclose()
 
     # Jobs
 
