@@ -151,6 +151,8 @@ async def run(
         call = _wrapped(task, middleware, threads)
         async with limit:
             value = await call(job)
+        if limit.expired():  # it was told, and went on
+            raise TimeoutError
     except asyncio.CancelledError as error:
         if run.is_stopped:
             raise

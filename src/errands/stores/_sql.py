@@ -38,6 +38,7 @@ create index errands_held on errands_jobs (worker) where state = 'running';
 create index errands_finished on errands_jobs (finished_at) where {FINISHED};
 insert into errands_meta values ('schema', {VERSION});
 """
+OURS = ("errands_meta", "errands_jobs")
 UPGRADES: Mapping[int, str] = {}  # from this version to the next
 
 NAMES = ", ".join(COLUMNS)
@@ -94,14 +95,12 @@ def prepare(db: apsw.Connection, paths: list[str]) -> list[None]:
         SchemaTooNew: if a newer version made them.
         NotAStore: if a table has one of our names and is not ours.
     """
-    tables = {name for (name,) in db.execute("select name from sqlite_schema where type = 'table'")}
-    if not tables & {"errands_meta", "errands_jobs"}:
+    if not set(_many(db, "select name from sqlite_schema where name in (?, ?)", OURS)):
         db.execute(TABLES)
-    elif "errands_meta" not in tables:
-        raise NotAStore(f"{paths[0]}: its table errands_jobs was not made by Errands.")
+    _require(db, paths[0], OURS[0], ("name", "value"))
     found = _one(db, "select value from errands_meta where name = 'schema'")
     if not isinstance(found, int):
-        raise NotAStore(f"{paths[0]}: its table errands_meta was not made by Errands.")
+        raise NotAStore(f"{paths[0]}: errands_meta says nothing of a schema. Name another file.")
     if found > VERSION:
         raise SchemaTooNew(
             f"{paths[0]} has schema {found}, and this version of Errands knows {VERSION}: "
@@ -110,6 +109,7 @@ def prepare(db: apsw.Connection, paths: list[str]) -> list[None]:
     for version in range(found, VERSION):
         db.execute(UPGRADES[version])
     db.execute("update errands_meta set value = ? where name = 'schema'", (VERSION,))
+    _require(db, paths[0], OURS[1], COLUMNS)
     return [None] * len(paths)
 
 
@@ -229,6 +229,11 @@ def free(db: apsw.Connection, calls: list[tuple[str, datetime]]) -> list[int]:
         db.execute(sql, (ms(now), worker))
         answers.append(db.changes())
     return answers
+
+
+def _require(db: apsw.Connection, path: str, table: str, columns: Sequence[str]) -> None:
+    if not set(columns) <= set(_many(db, "select name from pragma_table_info(?)", (table,))):
+        raise NotAStore(f"{path}: its {table} was not made by Errands. Name another file.")
 
 
 def _claim(db: apsw.Connection, call: Claim) -> list[Job]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -130,15 +131,35 @@ class SQLiteStore:
 
     def _connect(self) -> apsw.Connection:
         db = apsw.Connection(str(self._path))
-        db.set_busy_timeout(BUSY)
-        db.execute("pragma journal_mode = wal")
-        db.execute(f"pragma synchronous = {self._synchronous}")
+        try:
+            db.set_busy_timeout(BUSY)
+            _write_ahead(db)
+            db.execute(f"pragma synchronous = {self._synchronous}")
+        except BaseException:
+            db.close()
+            raise
         return db
 
     def _tell(self, jobs: Sequence[Job]) -> None:
         if is_news(jobs):
             self._bell.ring()
             self._siblings.ring()
+
+
+def _write_ahead(db: apsw.Connection) -> None:
+    """Turn a new file into one with a write-ahead log, with whoever else is just doing that.
+
+    SQLite asks for an exclusive lock here, and does not wait for it.
+    """
+    give_up = time.monotonic() + BUSY / 1000
+    while True:
+        try:
+            db.execute("pragma journal_mode = wal")
+            return
+        except apsw.BusyError:
+            if time.monotonic() > give_up:
+                raise
+            time.sleep(0.005)
 
 
 def _parsed(url: str) -> tuple[Path, str]:
