@@ -1,9 +1,11 @@
-"""What all tests share: one backend, stores to run on, and no failure that goes unseen."""
+"""What all tests share: one backend, and stores to run on.
+
+That no failure goes unseen is the work of `errands.testing.plugin`.
+"""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -11,8 +13,6 @@ import pytest
 from errands import Errands, Store
 from errands.stores import store_at
 from errands.testing import JumpingClock
-
-WATCHED = ("errands.supervisor", "errands.worker", "errands")
 
 
 @pytest.fixture
@@ -40,23 +40,3 @@ def clock() -> JumpingClock:
 @pytest.fixture
 def errands(url: str) -> Errands:
     return Errands(url, grace=2)
-
-
-@pytest.fixture(autouse=True)
-def nothing_falls_over(
-    request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture
-) -> Iterator[None]:
-    """Fail a test in which a supervised loop fell over, or a run of ours did.
-
-    A test that means it says so with `@pytest.mark.falls`.
-    """
-    yield
-    if request.node.get_closest_marker("falls"):
-        return
-    fallen = [
-        record.getMessage()
-        for when in ("setup", "call")
-        for record in caplog.get_records(when)
-        if record.name in WATCHED and record.levelno >= logging.ERROR
-    ]
-    assert [] == fallen

@@ -12,9 +12,7 @@ T = TypeVar("T")
 LOOK = 0.002  # seconds between two looks
 
 
-async def eventually(
-    expected: object, look: Callable[[], object], timeout: float = 10.0
-) -> None:
+async def eventually(expected: object, look: Callable[[], object], timeout: float = 10.0) -> None:
     """Look until what is seen equals `expected`; fail with what was seen last."""
     seen: object = None
     try:

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
-from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
 from fastapi.testclient import TestClient
 from fastapi_site import Site, boom
 from starlette.types import Message
@@ -124,6 +124,27 @@ def test_annotations_may_be_evaluated_later(errands: Errands) -> None:
 
     assert "value" == TestClient(module["app"]).get("/").json()
     assert ["dependency", "handler", "old"] == module["ran"]
+
+
+def test_a_middleware_that_was_there_before_stays_outside(errands: Errands) -> None:
+    """From further out, nobody could tell whether a handler raised or returned."""
+    app, ran = FastAPI(), list[str]()
+
+    @app.middleware("http")
+    async def passes(request: Request, call_next: Any) -> Any:
+        return await call_next(request)
+
+    setup_errands(app, errands)
+
+    @app.get("/{fate}")
+    def handler(background: BackgroundTasks, fate: str) -> None:
+        background.add_task(ran.append, fate)
+        if fate == "bad":
+            raise HTTPException(409)
+
+    client = TestClient(app)
+    assert [200, 409] == [client.get(f"/{fate}").status_code for fate in ("good", "bad")]
+    assert ["good"] == ran
 
 
 def test_without_set_up_the_error_says_what_to_do() -> None:

@@ -1,6 +1,5 @@
 """FastHTML: whatever a handler returns, what it added runs."""
 
-import contextvars
 import re
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -32,7 +31,6 @@ from starlette.responses import (
 from errands.fasthtml import BackgroundTasks, JobStatus
 
 HTMX = {"hx-request": "true"}
-locale: contextvars.ContextVar[str] = contextvars.ContextVar("locale", default="none")
 
 
 @pytest.fixture(params=[False, True], ids=["sync", "async"])

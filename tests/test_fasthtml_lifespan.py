@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +10,12 @@ import pytest
 from fasthtml.common import Client, FastHTML, P, fast_app
 from fasthtml_site import PATIENCE, Site
 from starlette.requests import Request
-from starlette.responses import Response
 from starlette.testclient import TestClient
 
 from errands import Errands, State
 from errands.fasthtml import BackgroundTasks, setup_errands
 from errands.testing import drain
 
-Next = Callable[[Request], Awaitable[Response]]
 URLS = ["memory:", "sqlite:///{}/errands.db"]
 
 

@@ -1,31 +1,19 @@
 """FastHTML: one bag for all who have a hand in a request, wherever a handler is written."""
 
-import contextvars
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
-from fasthtml.common import (
-    APIRouter,
-    Beforeware,
-    P,
-    fast_app,
-)
+from fasthtml.common import APIRouter, Beforeware, FastHTML, P, fast_app
 from fasthtml_site import Site
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import (
-    RedirectResponse,
-)
+from starlette.responses import RedirectResponse
 from starlette.routing import Mount
 from starlette.testclient import TestClient
 
 from errands import Errands
 from errands.fasthtml import BackgroundTasks, setup_errands
-
-HTMX = {"hx-request": "true"}
-locale: contextvars.ContextVar[str] = contextvars.ContextVar("locale", default="none")
 
 
 @pytest.fixture(params=[False, True], ids=["sync", "async"])
@@ -209,11 +197,13 @@ def test_a_class_of_handlers_is_filled_too(tmp_path: Path, is_durable: bool) -> 
 def test_an_application_that_is_mounted_uses_the_bag_of_its_parent(
     tmp_path: Path, is_durable: bool
 ) -> None:
-    """It gets no lifespan of its own; kept and dropped are told apart there as well."""
+    """Kept and dropped are told apart there; Errands of its own, if it has them, stay idle."""
     site, child = Site(tmp_path, is_durable=is_durable), Site(tmp_path)
+    seen: list[bool] = []
 
     @child.get("/good")
     def good(background: BackgroundTasks) -> Any:
+        seen.append(child.errands.is_open)
         background.add_task(site.note, "good")
         return P("good")
 
@@ -228,7 +218,25 @@ def test_an_application_that_is_mounted_uses_the_bag_of_its_parent(
 
     assert [200, 500] == statuses
     assert ["good"] == site.notes
-    assert not child.errands.is_open
+    assert [False] == seen
+    assert (["note"] if is_durable else []) == [job.task for job in site.jobs()]
+
+
+def test_an_application_that_is_mounted_needs_no_setup(tmp_path: Path, is_durable: bool) -> None:
+    """Its handlers are filled because its parent was set up."""
+    site = Site(tmp_path, is_durable=is_durable)
+    child: Any = FastHTML(key_fname=site.app.key_fname)
+
+    @child.get("/page")
+    def page(background: BackgroundTasks) -> Any:
+        background.add_task(site.note, "child")
+        return P("page")
+
+    site.app.mount("/child", child)
+    response = site.visit("/child/page")
+
+    assert 200 == response.status_code
+    assert ["child"] == site.notes
 
 
 def test_a_mounted_application_may_be_the_only_one_with_errands(
@@ -274,75 +282,3 @@ def test_fast_app_works(tmp_path: Path, is_durable: bool) -> None:
     assert "Working on it" in response.text
     assert ["uploaded"] == notes
     assert app.state.errands is errands
-
-
-# What a task sees
-
-
-@pytest.mark.parametrize("kind", ["plain", "coroutine"])
-def test_a_local_task_sees_the_context_in_which_it_was_added(
-    tmp_path: Path, is_async: bool, kind: str
-) -> None:
-    """Also what a handler in a thread of its own set, and as it was at that moment."""
-    site = Site(tmp_path, is_async=is_async)
-
-    def plain(number: int) -> None:
-        site.note(f"{number} {locale.get()}")
-
-    async def coroutine(number: int) -> None:
-        plain(number)
-
-    task = plain if kind == "plain" else coroutine
-
-    @site.get("/page")
-    def page(background: BackgroundTasks) -> Any:
-        locale.set("de")
-        background.add_task(task, 1)
-        locale.set("fr")
-        background.add_task(task, 2)
-        return P("page")
-
-    site.visit("/page")
-
-    assert ["1 de", "2 fr"] == site.notes
-    assert "none" == locale.get()
-
-
-def test_local_tasks_run_one_after_another_in_the_order_added(tmp_path: Path) -> None:
-    """Plain ones and coroutines mixed, after the response was made."""
-    site = Site(tmp_path)
-
-    async def note_later(text: str) -> None:
-        site.note(text)
-
-    @site.get("/page")
-    def page(background: BackgroundTasks) -> Any:
-        for number in range(5):
-            background.add_task(site.note if number % 2 else note_later, str(number))
-        site.note("handler")
-        return P("page")
-
-    site.visit("/page")
-
-    assert ["handler", "0", "1", "2", "3", "4"] == site.notes
-
-
-def test_a_job_is_given_what_was_passed_when_it_was_added(tmp_path: Path) -> None:
-    """A list that the handler changes later does not change the job."""
-    site = Site(tmp_path)
-    seen: list[str] = []
-
-    @site.errands.task(name="count")
-    def count(items: list[str]) -> None:
-        seen.append(json.dumps(items))
-
-    @site.get("/page")
-    def page(background: BackgroundTasks) -> Any:
-        items = ["a"]
-        background.add_task(count, items)
-        items.append("b")
-        return P("page")
-
-    site.visit("/page")
-
-    assert ['["a"]'] == seen

@@ -1,11 +1,12 @@
 """FastHTML: a response that the client saw means stored; where that fails, nothing is kept."""
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from asgi_driver import Peer
-from fasthtml.common import FastHTML, P
+from fasthtml.common import EventStream, FastHTML, P, sse_message
 from fasthtml_site import Site
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -60,6 +61,36 @@ async def test_jobs_are_stored_before_the_response_starts(
     assert [("note", State.RUNNING)] == stored["http.response.start"]  # held for this process
     assert [] == notes["http.response.start"]
     assert ["promised"] == site.notes
+
+
+async def test_what_a_stream_adds_is_stored_before_it_sends_more(tmp_path: Path) -> None:
+    """Whoever sees the chunk may rely on what was added before it; nothing starts meanwhile."""
+    site = Site(tmp_path, is_durable=True)
+    stored: list[int] = []
+    notes: list[int] = []
+
+    @site.app.get("/events")
+    async def events(background: BackgroundTasks) -> Any:
+        async def stream() -> AsyncIterator[str]:
+            for number in range(3):
+                background.add_task(site.note, str(number))
+                yield sse_message(P(number))
+
+        return EventStream(stream())
+
+    async def look(message: Any) -> None:
+        if message.get("body"):
+            stored.append(len(await site.errands.jobs()))
+            notes.append(len(site.notes))
+
+    async with site.errands.working():
+        await (client := Peer(watch=look)).get(site.app, "/events")
+        await drain(site.errands)
+
+    assert 200 == client.status
+    assert [1, 2, 3] == stored
+    assert [0, 0, 0] == notes
+    assert ["0", "1", "2"] == sorted(site.notes)
 
 
 async def test_jobs_of_a_request_that_raised_are_never_stored(tmp_path: Path) -> None:

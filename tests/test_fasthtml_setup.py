@@ -22,7 +22,6 @@ from errands.errors import NoRequest, SetupError
 from errands.fasthtml import BackgroundTasks, setup_errands
 
 Next = Callable[[Request], Awaitable[Response]]
-URLS = ["memory:", "sqlite:///{}/errands.db"]
 
 
 @pytest.fixture(params=[False, True], ids=["local", "durable"])

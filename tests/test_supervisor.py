@@ -40,7 +40,7 @@ def falling(times: int, then: Callable[[], Awaitable[None]]) -> Callable[[], Awa
     return loop
 
 
-@pytest.mark.falls
+@pytest.mark.errands_falls
 async def test_a_loop_that_falls_is_started_again(caplog: pytest.LogCaptureFixture) -> None:
     """After a wait that grows, with the error in the log."""
     clock, up = HurriedClock(), asyncio.Event()
@@ -56,7 +56,7 @@ async def test_a_loop_that_falls_is_started_again(caplog: pytest.LogCaptureFixtu
     assert all("claims failed" in record.getMessage() and record.exc_info for record in errors)
 
 
-@pytest.mark.falls
+@pytest.mark.errands_falls
 async def test_a_loop_that_will_not_stay_up_is_given_up() -> None:
     """After so many falls in so short a time; the error names it and has the last fall."""
     clock = HurriedClock()
@@ -71,7 +71,7 @@ async def test_a_loop_that_will_not_stay_up_is_given_up() -> None:
     assert "fall 4" in str(error.__cause__)
 
 
-@pytest.mark.falls
+@pytest.mark.errands_falls
 async def test_falls_that_are_far_apart_are_forgiven() -> None:
     """Only many in a short time are too many."""
     up = asyncio.Event()
@@ -83,7 +83,7 @@ async def test_falls_that_are_far_apart_are_forgiven() -> None:
     assert up.is_set()
 
 
-@pytest.mark.falls
+@pytest.mark.errands_falls
 async def test_a_loop_that_is_given_up_ends_the_others() -> None:
     """They are cancelled: half a worker is none."""
     ended = asyncio.Event()
@@ -101,7 +101,7 @@ async def test_a_loop_that_is_given_up_ends_the_others() -> None:
     assert ended.is_set()
 
 
-@pytest.mark.falls
+@pytest.mark.errands_falls
 async def test_one_that_falls_leaves_its_neighbours_alone() -> None:
     """Each loop falls by itself."""
     starts: list[str] = []

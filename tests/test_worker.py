@@ -180,7 +180,7 @@ async def test_a_job_that_is_added_does_not_overtake_those_that_wait(url: str) -
     assert ["urgent", "plain"] == ran
 
 
-async def test_a_worker_takes_its_queues_and_no_others(url: str, store: Store) -> None:
+async def test_a_worker_takes_its_queues_and_no_others(url: str) -> None:
     """What it adds for another queue waits there for another worker."""
     errands = Errands(url, queues=["mail", "post"])
 
@@ -193,7 +193,7 @@ async def test_a_worker_takes_its_queues_and_no_others(url: str, store: Store) -
         for queue in ("mail", "post"):
             mine = await errands.options(queue=queue).add_task(work)
             assert 1 == await errands.result(mine, timeout=LONG)
-        await idle(errands)
+        await idle_of(errands)
         assert State.QUEUED is await state(errands, other)
 
 
@@ -262,7 +262,6 @@ async def test_the_outcome_of_who_lost_a_job_is_refused(
     [told] = [r for r in caplog.records if "zombie" in r.getMessage()]
     assert logging.WARNING == told.levelno
     assert job.id in told.getMessage()
-    assert ["other", 2] == [(await_job := theirs).worker, await_job.attempt]
 
 
 async def test_a_job_that_was_taken_over_is_stopped_here(
@@ -531,7 +530,7 @@ async def test_a_thread_that_does_not_end_in_time_is_left_behind(url: str) -> No
         await eventually(True, stopped.is_set)
 
 
-@pytest.mark.falls
+@pytest.mark.errands_falls
 @pytest.mark.slow
 async def test_a_task_that_ignores_its_cancellation_is_left_behind(
     url: str, caplog: pytest.LogCaptureFixture
@@ -591,10 +590,10 @@ class Moody(MemoryStore):
         self.refused: list[str] = []
 
     def __getattribute__(self, name: str) -> Any:
-        if name in ("add", "claim", "save", "next_free", "report", "extend", "rescue"):
-            if object.__getattribute__(self, "is_away"):
-                self.refused.append(name)
-                raise StoreUnavailable("the dog ate it")
+        duties = ("add", "claim", "save", "next_free", "report", "extend", "rescue")
+        if name in duties and object.__getattribute__(self, "is_away"):
+            self.refused.append(name)
+            raise StoreUnavailable("the dog ate it")
         return object.__getattribute__(self, name)
 
 

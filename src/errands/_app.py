@@ -13,7 +13,7 @@ from ._background import BackgroundTasks
 from ._clock import Clock
 from ._engine import Engine, Settings
 from ._job import Job, State
-from ._options import LONGEST, Options, Seconds, seconds
+from ._options import DEFAULT, LONGEST, Options, Seconds, seconds
 from ._results import result
 from ._retry import Retry
 from ._runner import Middleware
@@ -95,6 +95,8 @@ class Errands:
             ),
         )
 
+        self._plainly = Adding(self._engine, DEFAULT)
+
     # Declaring
 
     @overload
@@ -172,7 +174,7 @@ class Errands:
             NotOpen: if the store is closed.
             StoreUnavailable: if the store cannot be written; then there is no job.
         """
-        return await self.options().add_task(function, *args, **kwargs)
+        return await self._plainly.add_task(function, *args, **kwargs)
 
     async def add_tasks(self, calls: Iterable[Call], /) -> list[Job]:
         """Keep many calls at once: all of them or, where one is refused, none.
@@ -180,7 +182,7 @@ class Errands:
         Args:
             calls: Each a declared function and its arguments: `(thumbnails, "cat.png")`.
         """
-        return await self.options().add_tasks(calls)
+        return await self._plainly.add_tasks(calls)
 
     def options(
         self,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Protocol
 
 
@@ -30,8 +30,8 @@ class Clock:
 
     def now(self) -> datetime:
         """The time, in UTC and whole milliseconds. May be asked from any thread."""
-        instant, at = self._base
-        return whole(instant + timedelta(seconds=time.monotonic() - at))
+        ms, at = self._base
+        return datetime.fromtimestamp(int(ms + (time.monotonic() - at) * 1000) / 1000, UTC)
 
     async def follow(self, ask: Callable[[], Awaitable[datetime]]) -> None:
         """Ask the store for its time, taken to be that of the middle of the question."""
@@ -53,7 +53,8 @@ class Clock:
             timer.cancel()
 
     def _set(self, instant: datetime, at: float) -> None:
-        self._base = instant, at  # one assignment: other threads see both or neither
+        # in one assignment: other threads see both or neither
+        self._base = instant.timestamp() * 1000, at
 
 
 def whole(instant: datetime) -> datetime:

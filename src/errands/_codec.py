@@ -51,6 +51,8 @@ class Codec:
         self._struct = self._build()
         self._decoder = msgspec.json.Decoder(self._struct, dec_hook=_rich)
         self._plain = not any(p.kind in (POSITIONAL, MANY, NAMED) for p in self._parameters)
+        self._positional = [p.name for p in self._parameters if p.kind is not KEYWORD]
+        self._needed = {p.name for p in self._parameters if p.default is p.empty}
         self._result = hints.get("return", Any)
 
     def dump(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
@@ -60,10 +62,7 @@ class Codec:
             TypeError: if the function cannot be called with them.
             NotSerializable: naming the parameter that could not come back as it went in.
         """
-        try:
-            bound = self._signature.bind(*args, **kwargs).arguments
-        except TypeError as error:
-            raise TypeError(f"{self._name}{self._signature}: {error}") from None
+        bound = self._bound(args, kwargs)
         try:
             payload = ENCODER.encode(bound)
             decoded = self._decoder.decode(payload)
@@ -160,6 +159,19 @@ class Codec:
 
     def _index(self, parameter: inspect.Parameter) -> int:
         return self._parameters.index(parameter)
+
+    def _bound(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        """The arguments by name, as `Signature.bind` has it, which takes ten times as long."""
+        if self._plain and len(args) <= len(self._positional):
+            bound = dict(zip(self._positional, args, strict=False))
+            if bound.keys().isdisjoint(kwargs):
+                bound |= kwargs
+                if self._needed <= bound.keys() <= self._types.keys():
+                    return bound
+        try:
+            return self._signature.bind(*args, **kwargs).arguments
+        except TypeError as error:
+            raise TypeError(f"{self._name}{self._signature}: {error}") from None
 
     def _loss(self, name: str, before: Any, after: Any) -> str | None:
         many = self._signature.parameters[name].kind is MANY  # a tuple by its nature

@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import os
 import threading
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from uuid import UUID
+from typing import Any
 
 HISTORY = 20  # attempts that a job remembers
 
@@ -80,7 +80,7 @@ class Attempt:
     error: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # without slots, so that `_with` is quick
 class Job:
     """One call of a task. All its instants are UTC, in whole milliseconds.
 
@@ -131,8 +131,7 @@ class Job:
     def claimed(self, worker: str, now: datetime, lease: timedelta) -> Job:
         """Held by `worker`. If it ran, then whoever ran it is taken for dead."""
         lost = self.state is State.RUNNING
-        return replace(
-            self,
+        return self._with(
             state=State.RUNNING,
             worker=worker,
             attempt=self.attempt + 1,
@@ -145,11 +144,11 @@ class Job:
 
     def progressed(self, progress: Progress) -> Job:
         """Further than before. This is no transition: the version stays."""
-        return replace(self, progress=progress)
+        return self._with(progress=progress)
 
     def extended(self, until: datetime) -> Job:
         """Leased for longer. This is no transition: the version stays."""
-        return replace(self, free_at=until)
+        return self._with(free_at=until)
 
     def done(self, result: str | None, now: datetime, note: str | None = None) -> Job:
         """Ended well; `note` says why a result could not be kept."""
@@ -181,13 +180,20 @@ class Job:
 
     def replaced(self, by: Job) -> Job:
         """The queued job, with the call, the time and the place of another one."""
-        return replace(
-            by, id=self.id, added_at=self.added_at, history=self.history, version=self.version + 1
+        return by._with(
+            id=self.id, added_at=self.added_at, history=self.history, version=self.version + 1
         )
 
-    def _queued(self, free_at: datetime, **changes: object) -> Job:
+    def _with(self, **changes: Any) -> Job:
+        """As `dataclasses.replace`, in a tenth of its time: each job changes twice or more."""
+        job = object.__new__(Job)
+        job.__dict__.update(self.__dict__)
+        job.__dict__.update(changes)
+        return job
+
+    def _queued(self, free_at: datetime, **changes: Any) -> Job:
         changes = {"progress": None, "worker": None, "version": self.version + 1} | changes
-        return replace(self, state=State.QUEUED, free_at=free_at, **changes)  # type: ignore[arg-type]  # built two lines above
+        return self._with(state=State.QUEUED, free_at=free_at, **changes)
 
     def _finished(
         self,
@@ -198,8 +204,7 @@ class Job:
         result: str | None = None,
     ) -> Job:
         history = self._ended(outcome, now, error) if self.started_at else self.history
-        return replace(
-            self,
+        return self._with(
             state=state,
             finished_at=now,
             result=result,
@@ -218,6 +223,7 @@ class _Ids:
 
     def __init__(self) -> None:
         self._last = 0, 0  # a millisecond, and how many ids it has had
+        self._noise = b""
         self._lock = threading.Lock()
 
     def next(self, stamp: int) -> str:
@@ -230,8 +236,12 @@ class _Ids:
             else:  # more than RFC 9562 has room for: borrow from the millisecond to come
                 self._last = before + 1, 0
             stamp, count = self._last
-        noise = int.from_bytes(os.urandom(8)) & (1 << 62) - 1
-        return str(UUID(int=stamp << 80 | 7 << 76 | count << 64 | 2 << 62 | noise))
+            if not self._noise:
+                self._noise = os.urandom(8 * 512)  # asked for seldom, since asking takes long
+            noise = int.from_bytes(self._noise[:8]) & (1 << 62) - 1
+            self._noise = self._noise[8:]
+        text = f"{stamp:012x}7{count:03x}{2 << 62 | noise:016x}"
+        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 _ids = _Ids()

@@ -86,7 +86,8 @@ class Store(Protocol):
         may be repeated.
 
         Raises:
-            JobExists: with `raise`, if there is a conflict; then none of the jobs is kept.
+            JobExists: with `raise`, if there is a conflict, also one among the jobs themselves;
+                then none of them is kept.
         """
         ...
 
@@ -105,7 +106,8 @@ class Store(Protocol):
     async def save(self, jobs: Sequence[Job]) -> set[str]:
         """Write each job over the version before it, and answer with the ids that were written.
 
-        An id that is missing from the answer was changed by somebody else. Saving what is
+        An id that is missing from the answer was changed by somebody else, or it would be the
+        second unfinished job of its key. Saving what is
         stored already counts as written: a save whose answer was lost may be repeated.
         The key is not written: `replace` may have taken it.
         """
@@ -165,3 +167,12 @@ class Store(Protocol):
         tell, in another process. The answer is to be called to stop listening.
         """
         ...
+
+
+def rival_within(jobs: Sequence[Job]) -> Job | None:
+    """The first of these jobs whose key another of them has, too."""
+    first: dict[str, Job] = {}
+    for job in jobs:
+        if job.key is not None and first.setdefault(job.key, job) is not job:
+            return first[job.key]
+    return None

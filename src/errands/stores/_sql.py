@@ -14,7 +14,7 @@ from typing import Any
 import apsw
 
 from .._job import Job, State
-from .._store import Claim, OnConflict, Query
+from .._store import Claim, OnConflict, Query, rival_within
 from ..errors import JobExists, NotAStore, SchemaTooNew
 from ._rows import CHANGING, COLUMNS, as_job, as_json, decode, instant, ms, rows
 
@@ -49,7 +49,7 @@ select {", ".join(f"value ->> {i}" for i in range(len(COLUMNS)))} from json_each
 on conflict do nothing
 """
 SAVE = f"""
-update errands_jobs
+update or ignore errands_jobs
 set {", ".join(f"{name} = new.value ->> {COLUMNS.index(name)}" for name in CHANGING)}
 from json_each(?) as new
 where errands_jobs.id = new.value ->> 0 and version = (new.value ->> {COLUMNS.index("version")}) - 1
@@ -130,7 +130,9 @@ def add_anyway(
     for jobs, on_conflict in calls:
         rivals = {job.id: rival for job in jobs if (rival := _there(db, job))}
         if on_conflict == "raise":
-            if taken := [rival for job_id, rival in rivals.items() if rival.id != job_id]:
+            taken = [rival for job_id, rival in rivals.items() if rival.id != job_id]
+            taken += filter(None, [rival_within([job for job in jobs if job.id not in rivals])])
+            if taken:
                 raise JobExists(taken[0])
             answers.append(add(db, [(jobs, "keep")])[0])
         else:

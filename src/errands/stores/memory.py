@@ -12,7 +12,7 @@ from typing import Self
 
 from .._clock import local_time
 from .._job import Job, State
-from .._store import Claim, OnConflict, Query
+from .._store import Claim, OnConflict, Query, rival_within
 from ..errors import JobExists
 from ._bell import Bell, is_news
 
@@ -48,10 +48,8 @@ class MemoryStore:
     async def add(self, jobs: Sequence[Job], on_conflict: OnConflict = "keep") -> list[Job]:
         """See `Store.add`."""
         with self._lock:
-            if on_conflict == "raise" and (
-                there := next(filter(None, map(self._rival, jobs)), None)
-            ):
-                raise JobExists(there)
+            if on_conflict == "raise":
+                self._refuse_rivals(jobs)
             kept = [self._keep(job, on_conflict) for job in jobs]
         self._ring(kept)
         return kept
@@ -157,6 +155,12 @@ class MemoryStore:
         self._put(replace(rival, key=None))
         return self._put(job)
 
+    def _refuse_rivals(self, jobs: Sequence[Job]) -> None:
+        new = [job for job in jobs if job.id not in self._jobs]
+        rival = next(filter(None, map(self._rival, new)), None) or rival_within(new)
+        if rival is not None:
+            raise JobExists(rival)
+
     def _rival(self, job: Job) -> Job | None:
         """The unfinished job that has this job's key."""
         there = self._jobs.get(self._keys.get(job.key, "")) if job.key else None
@@ -167,7 +171,8 @@ class MemoryStore:
         if there is None:
             return False
         job = replace(job, key=there.key)
-        if there.version == job.version - 1:
+        is_taken = not job.is_final and self._rival(job) is not None
+        if there.version == job.version - 1 and not is_taken:
             self._put(job)
             return True
         return there == job

@@ -125,6 +125,14 @@ class StoreContract:
         assert first == refusal.value.job
         assert None is await store.get(other.id)
 
+    async def test_a_conflict_within_a_batch_may_be_refused(self, store: Store) -> None:
+        """Two of the same key in one call are a conflict, too."""
+        first, second, other = job(key="k"), job(key="k"), job()
+
+        with pytest.raises(JobExists):
+            await store.add([other, first, second], "raise")
+        assert [] == await store.find(Query())
+
     async def test_a_queued_job_may_be_replaced(self, store: Store) -> None:
         """It keeps its id and gets the arguments, the time and the place of the new one."""
         first = job(key="k")
@@ -242,6 +250,17 @@ class StoreContract:
         saved = await store.save([running.done(None, NOW) for running in (stale, *fresh)])
 
         assert set(ids(fresh)) == saved
+
+    async def test_a_save_makes_no_second_job_of_a_key(self, store: Store) -> None:
+        """A finished job is not queued again where another one has its key by now."""
+        first, second = job(key="k"), job(key="k")
+        await store.add([first])
+        await store.save([ended := first.cancelled(NOW)])
+        await store.add([second])
+
+        assert set() == await store.save([ended.retried(NOW)])
+        await store.save([second.cancelled(NOW)])
+        assert {first.id} == await store.save([ended.retried(NOW)])
 
     async def test_what_was_never_added_cannot_be_saved(self, store: Store) -> None:
         """A save makes no job."""
