@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -86,6 +87,7 @@ class World:
     def __init__(self, store: Store) -> None:
         self.store, self.now = store, NOW
         self.seen: list[Job] = []  # each as it was seen last, in the order of their making
+        self.made: list[Job] = []  # each as it was added first
         self.saved: list[Job] = []
 
     async def take(self, step: Step) -> Any:
@@ -104,6 +106,7 @@ class World:
                 priority=priority, due_at=due, free_at=due, added_at=self.now,
             )  # fmt: skip  # a row
             self.seen.append(new)
+            self.made.append(new)
             jobs.append(new)
         try:
             return self.look(await self.store.add(jobs, on_conflict))
@@ -111,7 +114,7 @@ class World:
             return "JobExists", error.job
 
     async def add_again(self, number: int) -> Any:
-        return self.look(await self.store.add(self.known([number])))
+        return self.look(await self.store.add(self.made[number : number + 1]))
 
     async def claim(self, worker: str, queues: Any, tasks: Any, limit: int) -> Any:
         return self.look(await self.store.claim(self.wanted(worker, queues, tasks, limit)))
@@ -188,6 +191,7 @@ class World:
         return job.released(self.now) if how == "released" else job.retried(self.now)
 
 
+@pytest.mark.slow
 @settings(
     max_examples=100,
     deadline=None,  # the machine may be busy

@@ -842,6 +842,7 @@ async def test_a_task_that_is_not_known_here_stays_queued(
         assert {State.QUEUED: 60, State.DONE: 1} == await states(errands)
 
 
+@pytest.mark.slow  # it is seen at the next look, after a second
 async def test_a_task_that_is_declared_while_at_work_is_run(errands: Errands) -> None:
     """Its jobs were waiting for it."""
     async with errands.working():

@@ -1,7 +1,8 @@
 """The statements of the SQLite store: each work answers many calls in one transaction.
 
-Rows travel as one JSON array, whatever their number, so that a batch is one statement: see
-`_lane`.
+A batch is a few statements whatever its size, since each statement may cost a wait for
+Python's global lock (see `_lane`): rows go in as `values` of up to 64 rows, and come out as
+one JSON array.
 """
 
 from __future__ import annotations
@@ -16,7 +17,18 @@ import apsw
 from .._job import Job, State
 from .._store import Claim, OnConflict, Query, rival_within
 from ..errors import JobExists, NotAStore, SchemaTooNew
-from ._rows import CHANGING, COLUMNS, as_job, as_json, decode, instant, ms, rows
+from ._rows import (
+    COLUMNS,
+    as_job,
+    as_json,
+    decode,
+    insert,
+    instant,
+    ms,
+    report_progress,
+    update,
+    write,
+)
 
 VERSION = 1  # of the tables below; a change adds a step to `UPGRADES`
 
@@ -43,22 +55,6 @@ UPGRADES: Mapping[int, str] = {}  # from this version to the next
 
 NAMES = ", ".join(COLUMNS)
 ROWS = f"json_group_array(json_array({NAMES}))"
-INSERT = f"""
-insert into errands_jobs ({NAMES})
-select {", ".join(f"value ->> {i}" for i in range(len(COLUMNS)))} from json_each(?) where true
-on conflict do nothing
-"""
-SAVE = f"""
-update or ignore errands_jobs
-set {", ".join(f"{name} = new.value ->> {COLUMNS.index(name)}" for name in CHANGING)}
-from json_each(?) as new
-where errands_jobs.id = new.value ->> 0 and version = (new.value ->> {COLUMNS.index("version")}) - 1
-"""
-REPORT = f"""
-update errands_jobs set progress = new.value ->> {COLUMNS.index("progress")}
-from json_each(?) as new
-where errands_jobs.id = new.value ->> 0 and version = new.value ->> {COLUMNS.index("version")}
-"""
 # Every pair of queue and priority that has a job, found by skipping through the index.
 PLACES = f"""
 with recursive queues (queue) as (
@@ -116,8 +112,7 @@ def prepare(db: apsw.Connection, paths: list[str]) -> list[None]:
 def add(db: apsw.Connection, calls: list[tuple[Sequence[Job], OnConflict]]) -> list[list[Job]]:
     """Add and keep what is there. See `Store.add`."""
     new = [job for jobs, _ in calls for job in jobs]
-    db.execute(INSERT, (rows(new),))
-    if db.changes() == len(new):
+    if write(db, insert, new) == len(new):
         return [list(jobs) for jobs, _ in calls]
     return [[_there(db, job) or job for job in jobs] for jobs, _ in calls]
 
@@ -158,8 +153,7 @@ def next_free(db: apsw.Connection, calls: list[Claim]) -> list[datetime | None]:
 def save(db: apsw.Connection, calls: list[Sequence[Job]]) -> list[set[str]]:
     """See `Store.save`."""
     changed = [job for jobs in calls for job in jobs]
-    db.execute(SAVE, (rows(changed),))
-    if db.changes() == len(changed):
+    if write(db, update, changed) == len(changed):
         return [{job.id for job in jobs} for jobs in calls]
     there = {job.id: job for job in _by_id(db, [job.id for job in changed])}
     return [{job.id for job in jobs if _is_stored(job, there.get(job.id))} for jobs in calls]
@@ -167,7 +161,7 @@ def save(db: apsw.Connection, calls: list[Sequence[Job]]) -> list[set[str]]:
 
 def report(db: apsw.Connection, calls: list[Collection[Job]]) -> list[None]:
     """See `Store.report`."""
-    db.execute(REPORT, (rows(job for jobs in calls for job in jobs),))
+    write(db, report_progress, [job for jobs in calls for job in jobs])
     return [None] * len(calls)
 
 
@@ -250,8 +244,7 @@ def _claim(db: apsw.Connection, call: Claim) -> list[Job]:
         free = [job for place in level for job in _jobs(db, DUE, (*place, tasks, now, room))]
         found += sorted(free, key=lambda job: (job.free_at, job.id))[:room]
     claimed = [job.claimed(call.worker, call.now, call.lease) for job in found]
-    if claimed:
-        db.execute(SAVE, (rows(claimed),))
+    write(db, update, claimed)
     return claimed
 
 
@@ -300,7 +293,7 @@ def _replace(db: apsw.Connection, job: Job) -> Job:
         job = there.replaced(job)
     elif there is not None:
         db.execute("update errands_jobs set key = null where id = ?", (there.id,))
-    db.execute(INSERT, (rows([job]),))
+    write(db, insert, [job])
     return job
 
 
