@@ -223,7 +223,7 @@ class _Ids:
 
     def __init__(self) -> None:
         self._last = 0, 0  # a millisecond, and how many ids it has had
-        self._noise = b""
+        self._noise: list[int] = []
         self._lock = threading.Lock()
 
     def next(self, stamp: int) -> str:
@@ -236,10 +236,9 @@ class _Ids:
             else:  # more than RFC 9562 has room for: borrow from the millisecond to come
                 self._last = before + 1, 0
             stamp, count = self._last
-            if not self._noise:
-                self._noise = os.urandom(8 * 512)  # asked for seldom, since asking takes long
-            noise = int.from_bytes(self._noise[:8]) & (1 << 62) - 1
-            self._noise = self._noise[8:]
+            if not self._noise:  # asked for seldom, since asking takes long
+                self._noise = [n >> 2 for n in memoryview(os.urandom(8 * 512)).cast("Q")]
+            noise = self._noise.pop()
         text = f"{stamp:012x}7{count:03x}{2 << 62 | noise:016x}"
         return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 

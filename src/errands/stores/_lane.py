@@ -12,8 +12,10 @@ statements as it can.
 from __future__ import annotations
 
 import asyncio
+import math
 import queue
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -26,6 +28,8 @@ import apsw
 from ..errors import ErrandsError, NotAStore, StoreFull, StoreUnavailable
 
 BUSY = 5000  # milliseconds that a statement waits for another process' transaction
+SLOW = 0.002  # seconds of a commit in the event loop that are too many
+AVOID = 10.0  # seconds for which the loop then leaves commits to the thread
 TRIES = 4  # times that a transaction which could not begin is begun anew
 
 Work = Callable[[apsw.Connection, list[Any]], list[Any]]
@@ -37,6 +41,7 @@ class _Call:
     argument: Any
     loop: asyncio.AbstractEventLoop | None  # whose future it is; `None` for a blocked thread's
     future: asyncio.Future[Any] | Future[Any]
+    is_small: bool = False
     result: Any = None
     error: BaseException | None = field(default=None)
 
@@ -54,7 +59,10 @@ class Lane:
         """Make the lane; `open` starts it."""
         self._connect, self._path = connect, path
         self._begin = "begin immediate" if writes else "begin"
-        self._calls: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
+        self._calls: queue.SimpleQueue[list[_Call] | None] = queue.SimpleQueue()
+        self._fresh: list[_Call] = []
+        self._was_lone, self._slow_until = False, 0.0 if writes else math.inf
+        self._in_use = threading.Lock()  # the connection, by the thread or by the loop
         self._thread: threading.Thread | None = None
 
     async def open(self) -> None:
@@ -70,17 +78,24 @@ class Lane:
     async def close(self) -> None:
         """Finish what is queued, close the connection, and end the thread."""
         if self._thread is not None:
+            if self._fresh:
+                self._hand_over()
             self._calls.put(None)
             await asyncio.to_thread(self._thread.join)
             self._thread = None
 
-    def call(self, work: Work, argument: Any) -> asyncio.Future[Any]:
-        """Ask for `work`; the future tells when it is committed."""
+    def call(self, work: Work, argument: Any, *, is_small: bool = False) -> asyncio.Future[Any]:
+        """Ask for `work`; the future tells when it is committed.
+
+        Args:
+            is_small: It takes hardly longer than its commit.
+        """
         loop = asyncio.get_running_loop()
-        call = _Call(work, argument, loop, loop.create_future())
-        self._calls.put(call)
-        assert isinstance(call.future, asyncio.Future)
-        return call.future
+        future: asyncio.Future[Any] = loop.create_future()
+        if not self._fresh:
+            loop.call_soon(self._hand_over)  # with all that is asked for in this turn of the loop
+        self._fresh.append(_Call(work, argument, loop, future, is_small))
+        return future
 
     def call_and_wait(self, work: Work, argument: Any, seconds: float) -> Any:
         """Ask for `work` from a thread, and block until it is committed.
@@ -88,34 +103,67 @@ class Lane:
         Raises:
             StoreUnavailable: if that takes longer than `seconds`.
         """
-        call = _Call(work, argument, None, Future())
-        self._calls.put(call)
-        assert isinstance(call.future, Future)
+        future: Future[Any] = Future()
+        self._calls.put([_Call(work, argument, None, future)])
         try:
-            return call.future.result(seconds)
+            return future.result(seconds)
         except TimeoutError:
             raise StoreUnavailable(f"{self._path} did not answer in {seconds:g} s") from None
 
+    def _hand_over(self) -> None:
+        calls, self._fresh = self._fresh, []
+        if not calls:
+            return
+        is_lone = len(calls) == 1 and calls[0].is_small
+        if not (is_lone and self._was_lone and self._transacts_here(calls[0])):
+            self._calls.put(calls)
+        self._was_lone = is_lone
+
+    def _transacts_here(self, call: _Call) -> bool:
+        """Commit a small call of a lone caller in the event loop, if that takes no time.
+
+        The way to the thread and back takes as long as a quick disk's commit, and the loop has
+        nothing else to do if nobody else calls. A slow disk, or a lane in use, is left alone.
+        """
+        begun = time.monotonic()
+        if begun < self._slow_until or not self._in_use.acquire(blocking=False):
+            return False
+        try:
+            self._db.set_busy_timeout(0)
+            self._transact(self._db, [call])
+        except apsw.BusyError:  # another process writes: wait for it in the thread
+            return False
+        except Exception as error:  # noqa: BLE001  # told to the one who called
+            call.error = self._translated(error)
+        finally:
+            self._db.set_busy_timeout(BUSY)
+            self._in_use.release()
+        if time.monotonic() - begun > SLOW:
+            self._slow_until = begun + AVOID
+        _settle([call])
+        return True
+
     def _run(self, first: _Call) -> None:
         try:
-            db = self._connect()
+            self._db = self._connect()
         except Exception as error:  # noqa: BLE001  # told to the one who opens
             first.error = self._translated(error)
             self._deliver([first])
             return
         self._deliver([first])
         while calls := self._waiting():
-            self._group(db, calls)
-        db.close()
+            with self._in_use:
+                self._group(self._db, calls)
+        self._db.close()
 
     def _waiting(self) -> list[_Call]:
         """All calls that wait, at least one; none once the lane is closed."""
-        calls = []
-        call = self._calls.get()
-        while call is not None:
-            calls.append(call)
+        calls: list[_Call] = []
+        more = self._calls.get()
+        while more is not None:
+            calls += more
             try:
-                call = self._calls.get_nowait()
+                more = self._calls.get_nowait()
             except queue.Empty:
                 return calls
         if calls:

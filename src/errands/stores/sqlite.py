@@ -19,6 +19,7 @@ from ._bell import Bell, is_news
 from ._lane import BUSY, Lane
 from ._siblings import Siblings
 
+FEW = 4  # jobs that are written in no time
 PATIENCE = 10.0  # seconds that a thread waits for the writer
 SYNCHRONOUS = ("full", "normal", "extra")
 
@@ -65,7 +66,8 @@ class SQLiteStore:
     async def add(self, jobs: Sequence[Job], on_conflict: OnConflict = "keep") -> list[Job]:
         """See `Store.add`."""
         work = _sql.add if on_conflict == "keep" else _sql.add_anyway
-        kept: list[Job] = await self._writer.call(work, (jobs, on_conflict))
+        small = len(jobs) <= FEW
+        kept: list[Job] = await self._writer.call(work, (jobs, on_conflict), is_small=small)
         self._tell(kept)
         return kept
 
@@ -79,7 +81,7 @@ class SQLiteStore:
 
     async def save(self, jobs: Sequence[Job]) -> set[str]:
         """See `Store.save`."""
-        saved: set[str] = await self._writer.call(_sql.save, jobs)
+        saved: set[str] = await self._writer.call(_sql.save, jobs, is_small=len(jobs) <= FEW)
         self._tell([job for job in jobs if job.id in saved])
         return saved
 
