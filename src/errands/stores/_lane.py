@@ -26,6 +26,8 @@ from typing import Any
 import apsw
 
 from ..errors import ErrandsError, NotAStore, StoreFull, StoreUnavailable
+from . import _fork
+from ._turn import Turn
 
 BUSY = 5000  # milliseconds that a statement waits for another process' transaction
 SLOW = 0.002  # seconds of a commit in the event loop that are too many
@@ -52,37 +54,50 @@ class Lane:
     Args:
         connect: Opens the connection; called in the lane's thread.
         path: What to name in errors.
-        writes: Whether to take the write lock at the start of each transaction.
+        turn: The queue of those who write; left out, this lane only reads.
     """
 
-    def __init__(self, connect: Callable[[], apsw.Connection], path: str, *, writes: bool) -> None:
+    def __init__(
+        self, connect: Callable[[], apsw.Connection], path: str, turn: Turn | None = None
+    ) -> None:
         """Make the lane; `open` starts it."""
-        self._connect, self._path = connect, path
-        self._begin = "begin immediate" if writes else "begin"
+        self._connect, self._path, self._turn = connect, path, turn
+        self._begin = "begin" if turn is None else "begin immediate"
         self._calls: queue.SimpleQueue[list[_Call] | None] = queue.SimpleQueue()
         self._fresh: list[_Call] = []
-        self._was_lone, self._slow_until = False, 0.0 if writes else math.inf
+        self._was_lone, self._slow_until = False, math.inf if turn is None else 0.0
         self._in_use = threading.Lock()  # the connection, by the thread or by the loop
         self._thread: threading.Thread | None = None
 
     async def open(self) -> None:
-        """Start the thread and open the connection."""
+        """Start the thread and open the connection.
+
+        Raises:
+            SetupError: in a process that was forked while the file was open.
+        """
+        _fork.opened(self._path)
         opened: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         first = _Call(lambda db, arguments: arguments, None, opened.get_loop(), opened)
         self._thread = threading.Thread(
             target=self._run, args=(first,), name="errands sqlite", daemon=True
         )
         self._thread.start()
-        await opened
+        try:
+            await opened
+        except BaseException:
+            _fork.closed(self._path)
+            raise
 
     async def close(self) -> None:
         """Finish what is queued, close the connection, and end the thread."""
+        _fork.refuse(self._path)
         if self._thread is not None:
             if self._fresh:
                 self._hand_over()
             self._calls.put(None)
             await asyncio.to_thread(self._thread.join)
             self._thread = None
+            _fork.closed(self._path)
 
     def call(self, work: Work, argument: Any, *, is_small: bool = False) -> asyncio.Future[Any]:
         """Ask for `work`; the future tells when it is committed.
@@ -90,6 +105,7 @@ class Lane:
         Args:
             is_small: It takes hardly longer than its commit.
         """
+        _fork.refuse(self._path)
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
         if not self._fresh:
@@ -130,8 +146,9 @@ class Lane:
             return False
         try:
             self._db.set_busy_timeout(0)
-            self._transact(self._db, [call])
-        except apsw.BusyError:  # another process writes: wait for it in the thread
+            self._transact(self._db, [call], patience=0)
+        except apsw.BusyError:  # another process writes: queue up behind it, in the thread
+            self._slow_until = begun + AVOID
             return False
         except Exception as error:  # noqa: BLE001  # told to the one who called
             call.error = self._translated(error)
@@ -146,6 +163,8 @@ class Lane:
     def _run(self, first: _Call) -> None:
         try:
             self._db = self._connect()
+            if self._turn is not None:
+                self._turn.open()
         except Exception as error:  # noqa: BLE001  # told to the one who opens
             first.error = self._translated(error)
             self._deliver([first])
@@ -155,6 +174,8 @@ class Lane:
             with self._in_use:
                 self._group(self._db, calls)
         self._db.close()
+        if self._turn is not None:
+            self._turn.close()
 
     def _waiting(self) -> list[_Call]:
         """All calls that wait, at least one; none once the lane is closed."""
@@ -172,7 +193,7 @@ class Lane:
 
     def _group(self, db: apsw.Connection, calls: list[_Call]) -> None:
         try:
-            self._transact(db, calls)
+            self._transact(db, calls, patience=BUSY / 1000)
         except Exception as error:  # noqa: BLE001  # told to the one who called
             if len(calls) == 1:
                 calls[0].error = self._translated(error)
@@ -182,19 +203,22 @@ class Lane:
                 return
         self._deliver(calls)
 
-    def _transact(self, db: apsw.Connection, calls: list[_Call]) -> None:
-        self._start(db)
+    def _transact(self, db: apsw.Connection, calls: list[_Call], *, patience: float) -> None:
+        if self._turn is not None and not self._turn.take(patience):
+            raise apsw.BusyError("another process does not stop writing")
         try:
+            self._start(db)
             for _, same in groupby(sorted(calls, key=_kind), key=_kind):
                 together = list(same)
                 results = together[0].work(db, [call.argument for call in together])
                 for call, result in zip(together, results, strict=True):
                     call.result = result
             db.execute("commit")
-        except BaseException:
+        finally:
             if db.in_transaction:
                 db.execute("rollback")
-            raise
+            if self._turn is not None:
+                self._turn.leave()
 
     def _start(self, db: apsw.Connection) -> None:
         for tries_left in range(TRIES, 0, -1):

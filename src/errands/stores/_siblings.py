@@ -16,6 +16,8 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from . import _fork
+
 try:
     import fcntl
 except ImportError:  # Windows
@@ -48,6 +50,7 @@ class Siblings:
             return
         self._folder.mkdir(exist_ok=True)
         self._locks[worker] = _locked(self._folder / f"{worker}.lock")
+        _fork.hold(self._locks[worker])
         self._listen(worker)
 
     def dead(self) -> Iterator[str]:
@@ -85,7 +88,7 @@ class Siblings:
             (self._folder / f"{worker}.sock").unlink(missing_ok=True)
         for worker, lock in self._locks.items():
             (self._folder / f"{worker}.lock").unlink(missing_ok=True)
-            os.close(lock)
+            _fork.release(lock)
         if self._mouth is not None:
             self._mouth.close()
         self._ears, self._locks, self._mouth = {}, {}, None

@@ -18,6 +18,7 @@ from . import _sql
 from ._bell import Bell, is_news
 from ._lane import BUSY, Lane
 from ._siblings import Siblings
+from ._turn import Turn
 
 FEW = 4  # jobs that are written in no time
 PATIENCE = 10.0  # seconds that a thread waits for the writer
@@ -46,8 +47,8 @@ class SQLiteStore:
     async def __aenter__(self) -> Self:
         """Open the file, make or upgrade its tables."""
         path = str(self._path)
-        self._writer = Lane(self._connect, path, writes=True)
-        self._reader = Lane(self._connect, path, writes=False)
+        self._writer = Lane(self._connect, path, Turn(self._path.parent))
+        self._reader = Lane(self._connect, path)
         await self._writer.open()
         try:
             await self._writer.call(_sql.prepare, path)
