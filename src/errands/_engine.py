@@ -23,7 +23,7 @@ from ._store import OnConflict, Store
 from ._supervisor import Loop, Patience, supervise
 from ._task import Tasks, called
 from ._worker import Worker
-from .errors import NotOpen, SetupError, UnknownTask
+from .errors import NotOpen, SetupError, StoreUnavailable, UnknownTask
 
 logger = logging.getLogger("errands")
 
@@ -55,6 +55,7 @@ class Engine:
         self.locals = Locals(settings.threads, settings.max_pending)
         self.grace = settings.grace
         self.is_working = False
+        self._patience = Patience(clock)
         self._worker: Worker | None = None
         self._opened = 0
         self._aside = Aside(partial(self.working, aside=True))
@@ -215,13 +216,16 @@ class Engine:
                 self._worker.start_held(job)
 
     async def drop(self, jobs: Sequence[Job]) -> None:
-        """Remove jobs that were held: their request failed."""
-        removed = await self.store.remove(jobs)
-        for job in jobs:
-            if self._worker is not None:
-                self._worker.forget(job)
-            if job.id not in removed:
-                logger.warning("job %s (%s) has moved on and cannot be dropped", job.id, job.task)
+        """Remove jobs that were held: their request failed.
+
+        If the store does not answer, they stay held until it does, and so are not run.
+        """
+        try:
+            removed = await self.store.remove(jobs)
+        except StoreUnavailable:
+            self.keep_up(self._drop_later(jobs))
+        else:
+            self._dropped(jobs, removed)
 
     def run_local(self, calls: Sequence[LocalCall]) -> None:
         """Run local tasks in a row."""
@@ -260,7 +264,7 @@ class Engine:
                 del self._watchers[job_id]
 
     async def _hire(self, aside: bool) -> Worker:
-        worker = self._worker = Worker(
+        worker = Worker(
             self._store,
             self.tasks,
             self.clock,
@@ -271,6 +275,7 @@ class Engine:
             ended=self._ended,
         )
         await worker.open()
+        self._worker = worker
         return worker
 
     async def _dismiss(self, worker: Worker, supervisor: asyncio.Task[None]) -> None:
@@ -286,14 +291,27 @@ class Engine:
         return {"pruner": pruner.run, "clock": self._follow_time}
 
     async def _follow_time(self) -> None:
-        patience = Patience(self.clock)
         while True:
             await self.clock.sleep(ASK_TIME)
-            await patience.until_done(lambda: self.clock.follow(self._store.now))
+            await self._patience.until_done(lambda: self.clock.follow(self._store.now))
+
+    async def _drop_later(self, jobs: Sequence[Job]) -> None:
+        self._dropped(jobs, await self._patience.until_done(lambda: self._store.remove(jobs)))
+
+    def _dropped(self, jobs: Sequence[Job], removed: Collection[str]) -> None:
+        for job in jobs:
+            if self._worker is not None:
+                self._worker.forget(job)
+            if job.id not in removed:
+                logger.warning("job %s (%s) has moved on and cannot be dropped", job.id, job.task)
 
     async def _add_again(self, worker: Worker, jobs: Sequence[Job], born: set[str]) -> None:
         """Whoever added them was cancelled: a job that is there already is not added twice."""
-        self._start_born(worker, await self._store.add(jobs, "keep"), born)
+        kept: list[Job] = []
+        try:
+            kept = await self._patience.until_done(lambda: self._store.add(jobs, "keep"))
+        finally:
+            self._start_born(worker, kept, born)
 
     def _start_born(self, worker: Worker, kept: Sequence[Job], born: set[str]) -> None:
         for job in kept:

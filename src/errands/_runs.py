@@ -50,7 +50,7 @@ class Runs:
         self._freed, self._told = freed, ended
         self._threads, self._patience = Threads(slots), Patience(clock)
         self._held: dict[str, Run] = {}
-        self._outcomes: list[Job] = []
+        self._outcomes: list[tuple[Run, Job]] = []
         self._advanced: dict[str, Run] = {}
         self._new_outcome, self._new_progress = asyncio.Event(), asyncio.Event()
         self._nothing_runs, self._nothing_held = asyncio.Event(), asyncio.Event()
@@ -103,6 +103,11 @@ class Runs:
         held.task = self._loop.create_task(
             self._work(held), name=f"{job.task} (job {job.id})", context=self._context.copy()
         )
+
+    def holds(self, job: Job) -> bool:
+        """Whether the job's lease is ours, at this version, and it has not ended."""
+        held = self._held.get(job.id)
+        return held is not None and not held.is_ended and held.job.version == job.version
 
     def unclaim(self, job: Job) -> None:
         """Hand back a job that was held and never started."""
@@ -161,7 +166,7 @@ class Runs:
             )  # fmt: skip
             self._leave(held, outcome.id)
             return
-        self._outcomes.append(outcome)
+        self._outcomes.append((held, outcome))
         self._new_outcome.set()
 
     def _give_up(self, held: Run) -> None:
@@ -192,15 +197,16 @@ class Runs:
         while True:
             await self._new_outcome.wait()
             self._new_outcome.clear()
-            outcomes, self._outcomes = self._outcomes, []
+            ended, self._outcomes = self._outcomes, []
+            outcomes = [job for _, job in ended]
             try:
                 saved = await self._patience.until_done(lambda: self._store.save(outcomes))  # noqa: B023  # awaited in this turn
             except BaseException:
-                self._outcomes = outcomes + self._outcomes
+                self._outcomes = ended + self._outcomes
                 self._new_outcome.set()
                 raise
-            for job in outcomes:
-                self._leave(self._held.get(job.id), job.id)
+            for held, job in ended:
+                self._leave(held, job.id)
                 if job.id in saved:
                     self._told(job)
                 else:

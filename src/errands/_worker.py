@@ -55,7 +55,7 @@ class Worker:
         self._no_claim.set()
         self._runs = Runs(store, tasks, clock, slots, middleware, self._freed.set, ended)
         self._renewer = Renewer(store, clock, self.name, lease, self._runs.held, self._runs.lose)
-        self._is_rung = self._is_idle = self._is_stopping = False
+        self._is_rung = self._is_idle = self._is_stopping = self._is_stopped = False
 
     @property
     def loops(self) -> dict[str, Loop]:
@@ -77,6 +77,7 @@ class Worker:
         self._freed.set()
         await within(self._no_claim, CLEANUP)  # what is just being claimed goes back with the rest
         await self._runs.stop(grace, CLEANUP)
+        self._is_stopped = True
         self._stop_listening()
         await self._renewer.stop()
 
@@ -106,8 +107,11 @@ class Worker:
         return self.claimed(job)
 
     def start(self, job: Job) -> None:
-        """Run a job that was born here and is stored."""
-        self._runs.start(job)
+        """Run a job that was born here and is stored, unless the store took too long for that."""
+        if self._is_stopped:
+            self._runs.vacate()  # its lease ends, or our process, and then another runs it
+        else:
+            self._runs.start(job)
 
     def miscarry(self) -> None:
         """Free the slot that was kept for a job which did not come to be stored."""
@@ -123,6 +127,8 @@ class Worker:
 
     def start_held(self, job: Job) -> None:
         """Start a job that was held; where no slot is free, leave it to who has one first."""
+        if not self._runs.holds(job):  # the request outlived its lease
+            return
         if self._runs.free > 0 or self._is_aside:
             self._runs.occupy()
             self._runs.start(job)

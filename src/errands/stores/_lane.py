@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
 import queue
 import threading
 import time
@@ -163,6 +164,7 @@ class Lane:
     def _run(self, first: _Call) -> None:
         try:
             self._db = self._connect()
+            self._file = _identity(self._path)
             if self._turn is not None:
                 self._turn.open()
         except Exception as error:  # noqa: BLE001  # told to the one who opens
@@ -221,6 +223,11 @@ class Lane:
                 self._turn.leave()
 
     def _start(self, db: apsw.Connection) -> None:
+        if _identity(self._path) != self._file:
+            raise StoreUnavailable(
+                f"{self._path} was deleted, moved or replaced while it was open: "
+                "put it back, or start again"
+            )
         for tries_left in range(TRIES, 0, -1):
             try:
                 db.execute(self._begin)
@@ -258,6 +265,15 @@ class Lane:
 def _because(error: ErrandsError, cause: Exception) -> ErrandsError:
     error.__cause__ = cause
     return error
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    """Which file a path names; SQLite goes on with the one it opened, wherever that is."""
+    try:
+        there = os.stat(path)  # noqa: PTH116  # before each transaction
+    except FileNotFoundError:
+        return None
+    return there.st_dev, there.st_ino
 
 
 def _kind(call: _Call) -> int:

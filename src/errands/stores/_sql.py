@@ -104,7 +104,7 @@ def prepare(db: apsw.Connection, paths: list[str]) -> list[None]:
         )
     for version in range(found, VERSION):
         db.execute(UPGRADES[version])
-    db.execute("update errands_meta set value = ? where name = 'schema'", (VERSION,))
+        db.execute("update errands_meta set value = ? where name = 'schema'", (version + 1,))
     _require(db, paths[0], OURS[1], COLUMNS)
     return [None] * len(paths)
 
