@@ -314,6 +314,11 @@ class Errands:
         """The background tasks of one request that begins now; a door closes them at its end."""
         return BackgroundTasks(self._engine)
 
+    @property
+    def is_open_for_long(self) -> bool:
+        """Whether somebody opened it for longer than a request."""
+        return self._engine.is_open_for_long
+
     def aside(self) -> AbstractAsyncContextManager[bool]:
         """Be at work for the length of one request, unless somebody opened us for longer.
 

@@ -177,13 +177,17 @@ class BackgroundTasks:
         Args:
             wait: Return when all of it has ended, as for a request without a lifespan.
         """
-        self._is_closed = True
+        self.end()
         try:
             await self.release()
         finally:
             self.forget_compensation()
         if wait:
             await self._engine.settled()
+
+    def end(self) -> None:
+        """What is added from now on starts at once; for a request that added nothing."""
+        self._is_closed = True
 
     def forget_compensation(self) -> None:
         """The handler has not raised: forget what was added for that case."""

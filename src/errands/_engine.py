@@ -71,6 +71,11 @@ class Engine:
         return self._opened > 0
 
     @property
+    def is_open_for_long(self) -> bool:
+        """Whether somebody opened the store for longer than a request."""
+        return self._opened > 0 and not self._aside.is_used
+
+    @property
     def store(self) -> Store:
         """The store.
 
@@ -146,7 +151,7 @@ class Engine:
 
         Where somebody opened us for longer there is nothing to do.
         """
-        if self._opened and not self._aside.is_used:
+        if self.is_open_for_long:
             yield False
             return
         async with self._aside():

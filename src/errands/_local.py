@@ -11,6 +11,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextvars import Context
+from functools import partial
 from typing import Any, NamedTuple
 
 from ._task import is_async
@@ -48,6 +49,7 @@ class Locals:
         """Run nothing yet."""
         self._threads, self._max_pending = Threads(threads), max_pending
         self._rows: dict[asyncio.Task[None], deque[LocalCall]] = {}
+        self._cancelled: set[asyncio.Task[None]] = set()
         self.pending = 0  # tasks that were added and have not ended
 
     def admit(self) -> None:
@@ -69,7 +71,9 @@ class Locals:
     def start(self, calls: Sequence[LocalCall]) -> None:
         """Run admitted calls one after another."""
         left = deque(calls)
-        row = asyncio.get_running_loop().create_task(self._run(left), name="errands local tasks")
+        row = asyncio.get_running_loop().create_task(
+            self._run(left), name="errands local tasks", context=left[0].context
+        )
         self._rows[row] = left
         row.add_done_callback(self._ended)
 
@@ -91,31 +95,38 @@ class Locals:
         for row in rows:
             dropped = ", ".join(call.name for call in self._rows[row])
             logger.warning("local tasks did not end in time and are dropped: %s", dropped)
+            self._cancelled.add(row)
             row.cancel()
         if rows:
             await asyncio.wait(rows, timeout=CLEANUP)
 
     async def _run(self, left: deque[LocalCall]) -> None:
+        here = left[0].context  # this row's own: its first task needs none beside it
         while left:
-            await self._call(left[0])
+            await self._call(left[0], is_here=left[0].context is here)
             left.popleft()
             self.pending -= 1
 
-    async def _call(self, call: LocalCall) -> None:
+    async def _call(self, call: LocalCall, *, is_here: bool) -> None:
         try:
-            if is_async(call.function):
+            if not is_async(call.function):
+                function = call.function if is_here else partial(call.context.run, call.function)
+                await self._threads.run(function, *call.args, **call.kwargs)
+            elif is_here:
+                await call.function(*call.args, **call.kwargs)
+            else:
                 coroutine = call.function(*call.args, **call.kwargs)
                 loop = asyncio.get_running_loop()
                 await loop.create_task(coroutine, context=call.context, name=call.name)
-            else:
-                await self._threads.run(call.context.run, call.function, *call.args, **call.kwargs)
         except asyncio.CancelledError:
             task = asyncio.current_task()
-            if task is not None and task.cancelling():
+            if task is None or task in self._cancelled:
                 raise
+            task.uncancel()  # it cancelled itself, and is not the last of its request
             logger.warning("local task %s cancelled itself", call.name)
         except (Exception, SystemExit):  # nobody is left who could be told otherwise
             logger.exception("local task %s failed", call.name)
 
     def _ended(self, row: asyncio.Task[None]) -> None:
+        self._cancelled.discard(row)
         self.pending -= len(self._rows.pop(row))

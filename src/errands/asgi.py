@@ -66,6 +66,9 @@ class ErrandsMiddleware:
         if scope["type"] == "lifespan":
             await self._lifespan(scope, receive, send)
         elif scope["type"] in ("http", "websocket") and "errands" not in scope:
+            if self.errands.is_open_for_long:
+                await _Exchange(self, scope, receive, send).run(wait=False)
+                return
             # alone: no lifespan was seen, so that tasks run inline, as Starlette's do
             async with self.errands.aside() as alone:
                 await _Exchange(self, scope, receive, send).run(wait=alone)
@@ -138,19 +141,24 @@ class _Exchange:
             await self._answer_busy()
         finally:
             background.leave(token)
-            await self._close(wait)
+            if background.is_empty and self._releasing is None and not wait:
+                background.end()
+            else:
+                await self._close(wait)
 
     async def _send_checked(self, message: Message) -> None:
         kind = message["type"]
         if kind in STARTS and not self._has_started:
             if self._middleware.has_failed(message["status"], self._background.failure()):
                 await self._drop()
-            await self._flush()  # an error here leaves nothing promised
+            if not self._background.is_empty:
+                await self._background.flush()  # an error here leaves nothing promised
             await self._send(message)
             self._has_started = True
             return
         if kind == "http.response.body":
-            await self._flush()
+            if not self._background.is_empty:
+                await self._background.flush()
         elif kind in REPLIES:
             await self._turn()
             await self._released()
@@ -176,10 +184,6 @@ class _Exchange:
         releasing, self._releasing = self._releasing, None
         if releasing is not None:
             await releasing
-
-    async def _flush(self) -> None:
-        if not self._background.is_empty:
-            await self._background.flush()
 
     async def _drop(self) -> None:
         await self._released()
