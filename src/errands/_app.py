@@ -283,8 +283,8 @@ class Errands:
 
     @property
     def pending(self) -> int:
-        """How many local tasks of this process have not ended."""
-        return self._engine.locals.pending
+        """How many local tasks of this process have not ended, and late additions are under way."""
+        return self._engine.pending
 
     def now(self) -> datetime:
         """The time by which jobs are due: the store's, in UTC and whole milliseconds."""

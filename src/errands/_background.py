@@ -41,6 +41,11 @@ class _Entry:
     only_then: bool = False  # and not kept if it does not
     stored: Job | None = field(default=None)
 
+    @property
+    def is_unstored(self) -> bool:
+        """Whether it is a job that the store is to have and does not."""
+        return isinstance(self.what, Job) and self.stored is None and not self.only_then
+
 
 class BackgroundTasks:
     """The background tasks of one request; see the door of your framework for how to get them.
@@ -136,7 +141,8 @@ class BackgroundTasks:
             StoreUnavailable: if the store cannot be written; then nothing was promised.
             JobExists: with `on_conflict="raise"`, if an unfinished job has the key.
         """
-        await finish(self._store(self._entries))
+        if self.is_unstored:
+            await finish(self._store(self._entries))
         return [entry.stored for entry in self._entries if entry.stored is not None]
 
     # For the middleware
@@ -168,8 +174,10 @@ class BackgroundTasks:
 
     async def release(self) -> None:
         """Store what is not stored yet, and start everything that is there now."""
-        if self._entries:
+        if self.is_unstored:
             await finish(self._release())
+        elif self._entries:
+            self._start(self._taken())
 
     async def close(self, *, wait: bool) -> None:
         """The request is over: start everything; what is added from now on starts at once.
@@ -193,6 +201,11 @@ class BackgroundTasks:
         """The handler has not raised: forget what was added for that case."""
         self._engine.locals.dismiss(_calls([entry for entry in self._entries if entry.only_then]))
         self._entries = [entry for entry in self._entries if not entry.only_then]
+
+    @property
+    def is_unstored(self) -> bool:
+        """Whether there is a job that the store does not have yet."""
+        return any(entry.is_unstored for entry in self._entries)
 
     @property
     def is_empty(self) -> bool:
@@ -227,18 +240,25 @@ class BackgroundTasks:
         return _Entry(LocalCall(function, args, kwargs, context), options, survives)
 
     async def _release(self) -> None:
-        ready = [entry for entry in self._entries if not entry.only_then]
-        self._entries = [entry for entry in self._entries if entry.only_then]
+        ready = self._taken()
         try:
             await self._store(ready)
         finally:  # what the store refuses is no reason to lose the rest
-            self._engine.start(_stored(ready))
-            self._engine.run_local(_calls(ready))
+            self._start(ready)
+
+    def _taken(self) -> list[_Entry]:
+        ready = [entry for entry in self._entries if not entry.only_then]
+        self._entries = [entry for entry in self._entries if entry.only_then]
+        return ready
+
+    def _start(self, ready: list[_Entry]) -> None:
+        self._engine.start(_stored(ready))
+        self._engine.run_local(_calls(ready))
 
     async def _store(self, entries: list[_Entry]) -> None:
         groups: dict[OnConflict, list[_Entry]] = {}
         for entry in entries:
-            if isinstance(entry.what, Job) and entry.stored is None and not entry.only_then:
+            if entry.is_unstored:
                 groups.setdefault(entry.options.on_conflict, []).append(entry)
         for on_conflict, group in groups.items():
             jobs = [entry.what for entry in group if isinstance(entry.what, Job)]

@@ -237,6 +237,11 @@ class Engine:
         if calls:
             self.locals.start(calls)
 
+    @property
+    def pending(self) -> int:
+        """How many local tasks have not ended, and late additions are under way."""
+        return self.locals.pending + len(self._strays)
+
     def keep_up(self, coroutine: Coroutine[Any, Any, None]) -> None:
         """Let a coroutine go on by itself; what it raises is logged."""
         task = asyncio.get_running_loop().create_task(coroutine, name="errands late task")

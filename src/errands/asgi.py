@@ -151,13 +151,13 @@ class _Exchange:
         if kind in STARTS and not self._has_started:
             if self._middleware.has_failed(message["status"], self._background.failure()):
                 await self._drop()
-            if not self._background.is_empty:
+            if self._background.is_unstored:
                 await self._background.flush()  # an error here leaves nothing promised
             await self._send(message)
             self._has_started = True
             return
         if kind == "http.response.body":
-            if not self._background.is_empty:
+            if self._background.is_unstored:
                 await self._background.flush()
         elif kind in REPLIES:
             await self._turn()
