@@ -19,7 +19,7 @@ endif
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint types bench fmt venv clean
+.PHONY: help demo test lint types crash bench fmt venv clean
 
 help:  ## List the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ lint: $(VENV)/.dev  ## Check style, format and the floors of the house
 
 types: $(VENV)/.dev  ## Check types
 	$(BIN)/mypy
+
+crash: $(VENV)/.dev  ## Kill servers under load: make crash KILLS=200
+	KILLS=$(or $(KILLS),50) $(BIN)/python -m pytest tests/test_survival.py -k random_kills -s
 
 bench: $(VENV)/.dev  ## Measure: run every script in benchmarks/
 	@for script in $(wildcard benchmarks/*.py); do \

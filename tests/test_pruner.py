@@ -10,6 +10,7 @@ from patience import eventually
 
 from errands import Errands, Job, Query, Store, new_id
 from errands._pruner import BATCH, Pruner
+from errands._supervisor import Patience
 from errands.errors import StoreUnavailable
 from errands.stores.memory import MemoryStore
 from errands.testing import JumpingClock
@@ -34,7 +35,7 @@ async def test_finished_jobs_are_forgotten_when_they_are_old(
     jobs = [waiting(clock) for _ in range(3)]
     await store.add(jobs)
     await store.save([job.cancelled(clock.now()) for job in jobs[:2]])
-    pruner = asyncio.create_task(Pruner(store, clock, WEEK).run())
+    pruner = asyncio.create_task(Pruner(store, clock, WEEK, Patience(clock)).run())
     try:
         await asyncio.sleep(0.01)
         before = await count(store)
@@ -52,7 +53,7 @@ async def test_it_goes_on_while_there_is_more(store: Store, clock: JumpingClock)
     jobs = [waiting(clock).cancelled(clock.now()) for _ in range(BATCH + 5)]
     await store.add(jobs)
     clock.jump(WEEK + timedelta(seconds=1))
-    pruner = asyncio.create_task(Pruner(store, clock, WEEK).run())
+    pruner = asyncio.create_task(Pruner(store, clock, WEEK, Patience(clock)).run())
     try:
         await eventually(0, lambda: count(store))
     finally:
@@ -73,7 +74,7 @@ async def test_a_store_that_is_away_does_not_end_it(clock: JumpingClock) -> None
             return 0
 
     asked, store = asyncio.Event(), Moody()
-    pruner = asyncio.create_task(Pruner(store, clock, WEEK).run())
+    pruner = asyncio.create_task(Pruner(store, clock, WEEK, Patience(clock)).run())
     try:
         for _ in range(3):
             await asyncio.sleep(0)

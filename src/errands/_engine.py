@@ -112,8 +112,7 @@ class Engine:
     async def close(self) -> None:
         """Close the store, if nobody else wants it open; first the local tasks get to end."""
         if self._opened == 1:
-            if self._strays:
-                await asyncio.wait(self._strays, timeout=self.grace)
+            await self._see_off()
             await self.locals.drain(self.grace)
             self._opened = 0
             await self._store.__aexit__(None, None, None)
@@ -273,11 +272,21 @@ class Engine:
             if not self._watchers[job_id]:
                 del self._watchers[job_id]
 
+    async def _see_off(self) -> None:
+        """Give late additions their time; those that the store does not answer end with it."""
+        if self._strays:
+            await asyncio.wait(self._strays, timeout=self.grace)
+        for stray in (strays := list(self._strays)):
+            stray.cancel()
+        if strays:
+            await asyncio.wait(strays)
+
     async def _hire(self, aside: bool) -> Worker:
         worker = Worker(
             self._store,
             self.tasks,
             self.clock,
+            self._patience,
             queues=() if aside else self._settings.queues,
             slots=self._settings.slots,
             lease=self._settings.lease,
@@ -297,7 +306,7 @@ class Engine:
 
     @property
     def _loops(self) -> dict[str, Loop]:
-        pruner = Pruner(self._store, self.clock, self._settings.keep)
+        pruner = Pruner(self._store, self.clock, self._settings.keep, self._patience)
         return {"pruner": pruner.run, "clock": self._follow_time}
 
     async def _follow_time(self) -> None:

@@ -14,10 +14,18 @@ BATCH = 1000  # rows in one transaction, so that nobody waits long for it
 class Pruner:
     """Looks once a minute for jobs that have been kept for long enough."""
 
-    def __init__(self, store: Store, clock: Clock, keep: timedelta, *, pause: float = 60.0) -> None:
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        keep: timedelta,
+        patience: Patience,
+        *,
+        pause: float = 60.0,
+    ) -> None:
         """Keep finished jobs for `keep`; look every `pause` seconds."""
         self._store, self._clock, self._keep, self._pause = store, clock, keep, pause
-        self._patience = Patience(clock)
+        self._patience = patience
 
     async def run(self) -> None:
         """Prune until cancelled."""

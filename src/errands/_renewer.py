@@ -26,6 +26,7 @@ class Renewer:
     Args:
         held: The ids of the jobs; called in the renewer's thread.
         lost: Told, in the event loop, which of them are somebody else's now.
+        away: Told, in the renewer's thread, that the store did not answer.
     """
 
     def __init__(
@@ -36,10 +37,11 @@ class Renewer:
         lease: timedelta,
         held: Callable[[], Collection[str]],
         lost: Callable[[Collection[str]], object],
+        away: Callable[[StoreUnavailable], object],
     ) -> None:
         """Remember whom to ask; `start` begins."""
         self._store, self._clock, self._worker, self._lease = store, clock, worker, lease
-        self._held, self._lost = held, lost
+        self._held, self._lost, self._away = held, lost, away
         self._over = threading.Event()
 
     def start(self) -> None:
@@ -66,7 +68,7 @@ class Renewer:
         try:
             ours = self._store.extend(held, self._worker, self._clock.now() + self._lease)
         except StoreUnavailable as error:
-            logger.warning("leases could not be renewed, trying again soon: %s", error)
+            self._away(error)
             return
         if missing := set(held) - ours:
             self._call(self._lost, missing)

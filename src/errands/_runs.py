@@ -39,6 +39,7 @@ class Runs:
         store: Store,
         tasks: Tasks,
         clock: Clock,
+        patience: Patience,
         slots: int,
         middleware: Sequence[Middleware],
         freed: Callable[[], object],
@@ -48,7 +49,7 @@ class Runs:
         self._store, self._tasks, self._clock = store, tasks, clock
         self._slots, self._middleware = slots, middleware
         self._freed, self._told = freed, ended
-        self._threads, self._patience = Threads(slots), Patience(clock)
+        self._threads, self._patience = Threads(slots), patience
         self._held: dict[str, Run] = {}
         self._outcomes: list[tuple[Run, Job]] = []
         self._advanced: dict[str, Run] = {}
@@ -56,7 +57,7 @@ class Runs:
         self._nothing_runs, self._nothing_held = asyncio.Event(), asyncio.Event()
         self._nothing_runs.set()
         self._nothing_held.set()
-        self._busy = 0
+        self._busy, self._is_stopping = 0, False
         self._context = copy_context()
         self._loop = asyncio.get_running_loop()
 
@@ -98,8 +99,15 @@ class Runs:
         return run
 
     def start(self, job: Job) -> None:
-        """Run a stored job that is leased to us, in a slot that was occupied for it."""
+        """Run a stored job that is leased to us, in a slot that was occupied for it.
+
+        Where everything goes back already, this one does, too: the store took its time.
+        """
         held = self.hold(job)
+        if self._is_stopping:
+            self._end(held, job.unclaimed())
+            self.vacate()
+            return
         held.task = self._loop.create_task(
             self._work(held), name=f"{job.task} (job {job.id})", context=self._context.copy()
         )
@@ -128,6 +136,7 @@ class Runs:
 
     async def stop(self, grace: float, cleanup: float) -> None:
         """Let what runs end within `grace` seconds; cancel and hand back the rest."""
+        self._is_stopping = True
         for held in list(self._held.values()):
             if held.task is None:
                 self.unclaim(held.job)

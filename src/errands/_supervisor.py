@@ -74,11 +74,12 @@ class Patience:
             try:
                 return await ask()
             except StoreUnavailable as error:
-                self._tell(error)
+                self.tell(error)
             await self._clock.sleep(wait * random.uniform(0.5, 1.0))
             wait = min(2 * wait, self._longest)
 
-    def _tell(self, error: StoreUnavailable) -> None:
+    def tell(self, error: StoreUnavailable) -> None:
+        """Log that the store is away, unless that was done a short while ago."""
         if time.monotonic() - self._told >= QUIET:
             self._told = time.monotonic()
             logger.warning(

@@ -38,6 +38,7 @@ class Worker:
         store: Store,
         tasks: Tasks,
         clock: Clock,
+        patience: Patience,
         *,
         queues: Collection[str] | None,
         slots: int,
@@ -50,11 +51,13 @@ class Worker:
         self.name = f"{host}-{os.getpid()}-{os.urandom(4).hex()}"
         self._store, self._tasks, self._clock = store, tasks, clock
         self._queues, self._lease = queues, lease
-        self._patience = Patience(clock)
+        self._patience = patience
         self._wake, self._freed, self._no_claim = (asyncio.Event() for _ in range(3))
         self._no_claim.set()
-        self._runs = Runs(store, tasks, clock, slots, middleware, self._freed.set, ended)
-        self._renewer = Renewer(store, clock, self.name, lease, self._runs.held, self._runs.lose)
+        self._runs = Runs(store, tasks, clock, patience, slots, middleware, self._freed.set, ended)
+        self._renewer = Renewer(
+            store, clock, self.name, lease, self._runs.held, self._runs.lose, patience.tell
+        )
         self._is_rung = self._is_idle = self._is_stopping = self._is_stopped = False
 
     @property
