@@ -41,7 +41,7 @@ types: $(VENV)/.dev  ## Check types
 crash: $(VENV)/.dev  ## Kill servers under load: make crash KILLS=200
 	KILLS=$(or $(KILLS),50) $(BIN)/python -m pytest tests/test_survival.py -k random_kills -s
 
-bench: $(VENV)/.dev  ## Measure: run every script in benchmarks/
+bench: $(VENV)/.bench  ## Measure: run every script in benchmarks/
 	@for script in $(wildcard benchmarks/*.py); do \
 		echo "$$script"; $(BIN)/python "$$script" || exit 1; \
 	done
@@ -68,3 +68,7 @@ $(VENV)/.demo: $(VENV)/.made pyproject.toml constraints.txt
 $(VENV)/.dev: $(VENV)/.made pyproject.toml constraints.txt
 	$(INSTALL) -e ".[dev]"
 	@touch $@ $(VENV)/.demo
+
+$(VENV)/.bench: $(VENV)/.dev
+	$(INSTALL) -e ".[dev,bench]"
+	@touch $@

@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl, unquote
 import apsw
 
 from .._clock import local_time
+from .._finish import finish
 from .._job import Job, State
 from .._store import Claim, OnConflict, Query
 from . import _sql
@@ -60,9 +61,7 @@ class SQLiteStore:
 
     async def __aexit__(self, *exc: object) -> None:
         """Let go of the file, once what was asked of it is done."""
-        await self._reader.close()
-        await self._writer.close()
-        self._siblings.close()
+        await finish(self._close())  # also for whoever is cancelled meanwhile
 
     async def add(self, jobs: Sequence[Job], on_conflict: OnConflict = "keep") -> list[Job]:
         """See `Store.add`."""
@@ -131,6 +130,15 @@ class SQLiteStore:
     async def now(self) -> datetime:
         """See `Store.now`: all who share the file share this machine's clock."""
         return local_time()
+
+    async def _close(self) -> None:
+        try:
+            await self._reader.close()
+        finally:
+            try:
+                await self._writer.close()
+            finally:
+                self._siblings.close()
 
     def _connect(self) -> apsw.Connection:
         db = apsw.Connection(str(self._path))
