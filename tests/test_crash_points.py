@@ -40,7 +40,7 @@ from errands.errors import JobExists, JobFailed, StoreUnavailable
 from errands.stores import store_at
 from errands.testing import StoreContract
 
-SEEDS = range(int(os.environ.get("SEEDS", "20")))
+SEEDS = range(int(os.environ.get("SEEDS", "10")))
 
 Scenario = Callable[[World], Awaitable[None]]
 

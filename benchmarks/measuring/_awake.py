@@ -21,8 +21,13 @@ while os.getppid() == parent:
 
 @contextmanager
 def awake() -> Iterator[None]:
-    """Have one spinner of the idle class on each processor; where there is no such class, none."""
-    if not hasattr(os, "SCHED_IDLE"):
+    """Have one spinner of the idle class on each processor.
+
+    There is none where the system knows no such class, or with `SPIN=0`. The spinners stay in
+    our session: Linux shares a processor between sessions first, and looks at classes only
+    inside of one. So they do take time from what other sessions do meanwhile.
+    """
+    if not hasattr(os, "SCHED_IDLE") or os.environ.get("SPIN") == "0":
         yield
         return
     spinners = [
