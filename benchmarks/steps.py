@@ -39,11 +39,17 @@ async def noop(number: int) -> int:
 
 @dataclass(frozen=True)
 class Step:
-    """One row: the microseconds of one job, for each size of a batch, or whatever the size."""
+    """One row: the microseconds of one job, for each size of a batch, or whatever the size.
+
+    Attributes:
+        is_part: Whether it is contained in the next row that is not.
+        is_taken: Whether a job takes it that is added where it runs.
+    """
 
     name: str
     costs: Sequence[float]
-    is_part: bool = False  # of the row above or below that is not
+    is_part: bool = False
+    is_taken: bool = True
 
 
 def alone(name: str, act: Callable[[], object], *, is_part: bool = False) -> Step:
@@ -133,7 +139,7 @@ async def storing(task: Task, clock: Clock, folder: Path) -> list[Step]:
             saves.append(statistics.median(save for _, _, save in took) / size * 1e6)
     return [
         Step("store.add", adds),
-        Step("store.claim, for jobs born elsewhere", claims),
+        Step("store.claim, for jobs that are not born here", claims, is_taken=False),
         Step("store.save, the outcome", saves),
     ]
 
@@ -174,18 +180,23 @@ def main() -> None:
     with awake():
         turns = interleaved({"steps": steps})["steps"]
         rates = interleaved({"rate": partial(on_asyncio, number=scaled(5_000))})["rate"]
-    width = 44
+    width = 48
     print(f"\n{'microseconds a job':{width}}{'alone':>10}{'of 10':>10}{'of 100':>10}")
+    named = 0.0
     for rows in zip(*turns, strict=True):
         step = rows[0]
         by_batch = zip(*(row.costs for row in rows), strict=True)
         costs = [statistics.median(costs) for costs in by_batch]
         name = f"    {step.name}" if step.is_part else step.name
         print(f"{name:{width}}" + "".join(f"{cost:>10.1f}" for cost in costs))
+        named += costs[-1] if step.is_taken and not step.is_part else 0
     whole = 1e6 / statistics.median(rates)
-    what = f"add to done, {CALLERS} callers, all in all"
-    print(f"\n{what:{width}}{whole:>10.1f}    ({1e6 / whole:,.0f} jobs/s)")
-    print(f"Medians of {ROUNDS} processes; what is set in is a part of the next row that is not.\n")
+    print(f"\n{f'add to done, {CALLERS} callers: all in all':{width}}{whole:>30.1f}")
+    print(f"{'    the steps above, of 100, without the claim':{width}}{named:>30.1f}")
+    print(
+        f"{'    the loop, futures, threads that wait for each other':{width}}{whole - named:>26.1f}"
+    )
+    print(f"\nMedians of {ROUNDS} processes; what is set in is a part of the row that follows.\n")
 
 
 if __name__ == "__main__":

@@ -165,7 +165,7 @@ RAW_10, RAW_100 = "raw claim and finish, batches of 10", "raw claim and finish, 
 def main() -> None:
     heading(__doc__)
     with awake():
-        few, many, most = scaled(800), scaled(5_000), scaled(20_000)
+        few, many, most = scaled(600), scaled(5_000), scaled(20_000)
         rates = interleaved(
             {
                 ONE: partial(huey, number=few, workers=1),
