@@ -193,9 +193,7 @@ def main() -> None:
     whole = 1e6 / statistics.median(rates)
     print(f"\n{f'add to done, {CALLERS} callers: all in all':{width}}{whole:>30.1f}")
     print(f"{'    the steps above, of 100, without the claim':{width}}{named:>30.1f}")
-    print(
-        f"{'    the loop, futures, threads that wait for each other':{width}}{whole - named:>26.1f}"
-    )
+    print(f"{'    loop, futures, waits between threads':{width}}{whole - named:>30.1f}")
     print(f"\nMedians of {ROUNDS} processes; what is set in is a part of the row that follows.\n")
 
 
