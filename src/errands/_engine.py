@@ -15,7 +15,7 @@ from typing import Any
 from ._aside import Aside
 from ._clock import Clock
 from ._job import Job, State
-from ._local import LocalCall, Locals
+from ._local import Locals
 from ._options import Options
 from ._pruner import Pruner
 from ._runner import Middleware
@@ -179,8 +179,10 @@ class Engine:
     async def add(self, jobs: Sequence[Job], on_conflict: OnConflict = "keep") -> list[Job]:
         """Store jobs, and start at once those for which a slot is free here."""
         store, worker = self.store, self._worker
+        if worker is None:
+            return await store.add(jobs, on_conflict)
         born: set[str] = set()
-        if worker is not None and on_conflict != "replace":  # which may meet a queued job
+        if on_conflict != "replace":  # which may meet a queued job
             claimed = [worker.bear(job) for job in jobs]
             born = {job.id for job in claimed if job is not None}
             jobs = [new or job for new, job in zip(claimed, jobs, strict=True)]
@@ -188,13 +190,12 @@ class Engine:
         try:
             kept = await store.add(jobs, on_conflict)
         except asyncio.CancelledError:  # they may be stored all the same
-            if worker is not None and born:
+            if born:
                 self.keep_up(self._add_again(worker, jobs, set(born)))
                 born.clear()
             raise
         finally:
-            if worker is not None:
-                self._start_born(worker, kept, born)
+            self._start_born(worker, kept, born)
         return kept
 
     async def hold(self, jobs: Sequence[Job], on_conflict: OnConflict) -> list[Job]:
@@ -230,11 +231,6 @@ class Engine:
             self.keep_up(self._drop_later(jobs))
         else:
             self._dropped(jobs, removed)
-
-    def run_local(self, calls: Sequence[LocalCall]) -> None:
-        """Run local tasks in a row."""
-        if calls:
-            self.locals.start(calls)
 
     @property
     def pending(self) -> int:

@@ -74,7 +74,7 @@ class Options:
         if limit and len(payload) * 4 > limit and (size := len(payload.encode())) > limit:
             raise PayloadTooLarge(task.name, size, limit)
         due_at = self._due_at(now)
-        return Job(
+        return Job.of(
             id=new_id(now),
             task=task.name,
             payload=payload,

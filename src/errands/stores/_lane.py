@@ -18,9 +18,9 @@ import queue
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Generator
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
@@ -43,10 +43,14 @@ class _Call:
     work: Work
     argument: Any
     loop: asyncio.AbstractEventLoop | None  # whose future it is; `None` for a blocked thread's
-    future: asyncio.Future[Any] | Future[Any]
-    is_small: bool = False
+    future: Any  # asyncio's, or a thread's
     result: Any = None
-    error: BaseException | None = field(default=None)
+    error: BaseException | None = None
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        if self.future.done():
+            yield  # others get their turn, as they would while we wait
+        return (yield from self.future)
 
 
 class Lane:
@@ -65,8 +69,10 @@ class Lane:
         self._connect, self._path, self._turn = connect, path, turn
         self._begin = "begin" if turn is None else "begin immediate"
         self._calls: queue.SimpleQueue[list[_Call] | None] = queue.SimpleQueue()
-        self._fresh: list[_Call] = []
-        self._was_lone, self._slow_until = False, math.inf if turn is None else 0.0
+        self._fresh: list[_Call] = []  # of this turn of the loop
+        self._asked = 0  # how often in this turn
+        self._was_lone = self._was_slow = False
+        self._slow_until = math.inf if turn is None else 0.0
         self._in_use = threading.Lock()  # the connection, by the thread or by the loop
         self._thread: threading.Thread | None = None
 
@@ -100,19 +106,22 @@ class Lane:
             self._thread = None
             _fork.closed(self._path)
 
-    def call(self, work: Work, argument: Any, *, is_small: bool = False) -> asyncio.Future[Any]:
-        """Ask for `work`; the future tells when it is committed.
+    def call(self, work: Work, argument: Any, *, is_small: bool = False) -> Awaitable[Any]:
+        """Ask for `work`, and wait until it is committed.
 
         Args:
             is_small: It takes hardly longer than its commit.
         """
         _fork.refuse(self._path)
         loop = asyncio.get_running_loop()
-        future: asyncio.Future[Any] = loop.create_future()
-        if not self._fresh:
+        call = _Call(work, argument, loop, loop.create_future())
+        if not self._asked:
             loop.call_soon(self._hand_over)  # with all that is asked for in this turn of the loop
-        self._fresh.append(_Call(work, argument, loop, future, is_small))
-        return future
+        self._asked += 1
+        is_lone = is_small and self._asked == 1 and self._was_lone
+        if not (is_lone and self._transacts_here(call)):
+            self._fresh.append(call)
+        return call
 
     def call_and_wait(self, work: Work, argument: Any, seconds: float) -> Any:
         """Ask for `work` from a thread, and block until it is committed.
@@ -128,13 +137,10 @@ class Lane:
             raise StoreUnavailable(f"{self._path} did not answer in {seconds:g} s") from None
 
     def _hand_over(self) -> None:
-        calls, self._fresh = self._fresh, []
-        if not calls:
-            return
-        is_lone = len(calls) == 1 and calls[0].is_small
-        if not (is_lone and self._was_lone and self._transacts_here(calls[0])):
+        self._was_lone, self._asked = self._asked == 1, 0
+        if self._fresh:
+            calls, self._fresh = self._fresh, []
             self._calls.put(calls)
-        self._was_lone = is_lone
 
     def _transacts_here(self, call: _Call) -> bool:
         """Commit a small call of a lone caller in the event loop, if that takes no time.
@@ -156,8 +162,12 @@ class Lane:
         finally:
             self._db.set_busy_timeout(BUSY)
             self._in_use.release()
-        if time.monotonic() - begun > SLOW:
+        if time.monotonic() - begun <= SLOW:
+            self._was_slow = False
+        elif self._was_slow:  # the log was not just folded into the file, at every 1,000th page
             self._slow_until = begun + AVOID
+        else:
+            self._was_slow = True
         _settle([call])
         return True
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -20,6 +20,12 @@ COLUMNS = (
 )  # fmt: skip  # as they stand in a row
 CHANGING = COLUMNS[8:]  # by the transitions of a job that is stored
 SIZES = (64, 32, 16, 8, 4, 2, 1)  # rows of one statement: few statements, and few to prepare
+
+STATES = {str(state): state for state in State}
+
+UNFINISHED = "state in ('queued', 'running')"
+NAMES = ", ".join(COLUMNS)
+ROWS = f"json_group_array(json_array({NAMES}))"
 
 decode = msgspec.json.Decoder().decode
 
@@ -53,13 +59,36 @@ def write(db: apsw.Connection, statement: Write, jobs: Sequence[Job]) -> int:
     return changed
 
 
-def as_job(row: list[Any]) -> Job:
+def by_id(db: apsw.Connection, ids: Sequence[str]) -> Iterable[Job]:
+    """The jobs of these ids, in no order."""
+    sql = f"select {ROWS} from errands_jobs where id in (select value from json_each(?))"
+    return read(db, sql, (as_json(ids),))
+
+
+def read(db: apsw.Connection, sql: str, values: tuple[Any, ...]) -> Iterable[Job]:
+    """The jobs that a query selects as `ROWS`."""
+    return map(_as_job, decode(one(db, sql, values)))
+
+
+def one(db: apsw.Connection, sql: str, values: tuple[Any, ...] = ()) -> Any:
+    """The value that a query selects, `None` if there is none."""
+    return next(iter(many(db, sql, values)), None)
+
+
+def many(db: apsw.Connection, sql: str, values: tuple[Any, ...]) -> Iterable[Any]:
+    """The values that a query selects, one a row."""
+    return (value for (value,) in db.execute(sql, values).fetchall())
+
+
+def _as_job(row: list[Any]) -> Job:
     """The job of a row of `COLUMNS`."""
     (id_, task, payload, queue, priority, key, added_at, due_at, free_at, state, attempt, worker,
      started_at, finished_at, result, progress, history, version) = row  # fmt: skip  # as above
-    return Job(
+    due = _at(due_at)
+    return Job.of(
         id=id_, task=task, payload=payload, queue=queue, priority=priority, key=key,
-        added_at=_at(added_at), due_at=_at(due_at), free_at=_at(free_at), state=State(state),
+        added_at=due if added_at == due_at else _at(added_at), due_at=due,
+        free_at=due if free_at == due_at else _at(free_at), state=STATES[state],
         attempt=attempt, worker=worker, started_at=instant(started_at),
         finished_at=instant(finished_at), result=result,
         progress=Progress(*decode(progress)) if progress else None,

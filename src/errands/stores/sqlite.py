@@ -15,7 +15,7 @@ from .._clock import local_time
 from .._finish import finish
 from .._job import Job, State
 from .._store import Claim, OnConflict, Query
-from . import _sql
+from . import _claims, _sql
 from ._bell import Bell, is_news
 from ._lane import BUSY, Lane
 from ._siblings import Siblings
@@ -73,11 +73,11 @@ class SQLiteStore:
 
     async def claim(self, claim: Claim) -> list[Job]:
         """See `Store.claim`."""
-        return await self._writer.call(_sql.claim, claim)  # type: ignore[no-any-return]  # a lane carries anything
+        return await self._writer.call(_claims.claim, claim)  # type: ignore[no-any-return]  # a lane carries anything
 
     async def next_free(self, claim: Claim) -> datetime | None:
         """See `Store.next_free`."""
-        return await self._reader.call(_sql.next_free, claim)  # type: ignore[no-any-return]  # as above
+        return await self._reader.call(_claims.next_free, claim)  # type: ignore[no-any-return]  # as above
 
     async def save(self, jobs: Sequence[Job]) -> set[str]:
         """See `Store.save`."""
