@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import resource
 import signal
 import subprocess
 import sys
@@ -285,6 +286,23 @@ async def limit(store: SQLiteStore, pages: int | None) -> None:
         return [None for _ in arguments]
 
     await store._writer.call(work, None)
+
+
+async def test_a_used_up_quota_is_a_full_disk(store: SQLiteStore, path: Path) -> None:
+    """To SQLite it is an I/O error like any other; the limit on file sizes stands in for it."""
+    [kept] = await store.add([job()])
+    size = path.with_name(f"{path.name}-wal").stat().st_size
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size + 100, before[1]))
+    try:
+        with pytest.raises(StoreFull, match="Make room on its disk; nothing was written"):
+            await store.add([job(payload="x" * 100_000)])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    [again] = await store.add([job(payload="x" * 100_000)])
+    assert [again, kept] == await store.find(Query())
 
 
 async def test_a_full_disk_loses_nothing_that_was_acknowledged(

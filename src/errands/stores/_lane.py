@@ -26,8 +26,9 @@ from typing import Any
 
 import apsw
 
-from ..errors import ErrandsError, NotAStore, StoreFull, StoreUnavailable
+from ..errors import StoreUnavailable
 from . import _fork
+from ._told import translated
 from ._turn import Turn
 
 BUSY = 5000  # milliseconds that a statement waits for another process' transaction
@@ -75,6 +76,7 @@ class Lane:
         self._slow_until = math.inf if turn is None else 0.0
         self._in_use = threading.Lock()  # the connection, by the thread or by the loop
         self._thread: threading.Thread | None = None
+        self._db: apsw.Connection | None = None
 
     async def open(self) -> None:
         """Start the thread and open the connection.
@@ -148,19 +150,19 @@ class Lane:
         The way to the thread and back takes as long as a quick disk's commit, and the loop has
         nothing else to do if nobody else calls. A slow disk, or a lane in use, is left alone.
         """
-        begun = time.monotonic()
-        if begun < self._slow_until or not self._in_use.acquire(blocking=False):
+        begun, db = time.monotonic(), self._db
+        if db is None or begun < self._slow_until or not self._in_use.acquire(blocking=False):
             return False
         try:
-            self._db.set_busy_timeout(0)
-            self._transact(self._db, [call], patience=0)
+            db.set_busy_timeout(0)
+            self._transact(db, [call], patience=0)
         except apsw.BusyError:  # another process writes: queue up behind it, in the thread
             self._slow_until = begun + AVOID
             return False
         except Exception as error:  # noqa: BLE001  # told to the one who called
-            call.error = self._translated(error)
+            call.error = translated(error, self._path, self._db)
         finally:
-            self._db.set_busy_timeout(BUSY)
+            db.set_busy_timeout(BUSY)
             self._in_use.release()
         if time.monotonic() - begun <= SLOW:
             self._was_slow = False
@@ -178,7 +180,7 @@ class Lane:
             if self._turn is not None:
                 self._turn.open()
         except Exception as error:  # noqa: BLE001  # told to the one who opens
-            first.error = self._translated(error)
+            first.error = translated(error, self._path, self._db)
             self._deliver([first])
             return
         self._deliver([first])
@@ -208,7 +210,7 @@ class Lane:
             self._transact(db, calls, patience=BUSY / 1000)
         except Exception as error:  # noqa: BLE001  # told to the one who called
             if len(calls) == 1:
-                calls[0].error = self._translated(error)
+                calls[0].error = translated(error, self._path, self._db)
             else:  # one of them sank the group: each gets a transaction of its own
                 for call in calls:
                     self._group(db, [call])
@@ -258,23 +260,6 @@ class Lane:
                 loop.call_soon_threadsafe(_settle, mine)
             except RuntimeError:  # the loop was closed, and with it whoever waited
                 continue
-
-    def _translated(self, error: Exception) -> Exception:
-        where = f"{self._path}: {error}"
-        if isinstance(error, apsw.FullError):
-            return _because(
-                StoreFull(f"{where}. Make room on its disk; nothing was written."), error
-            )
-        if isinstance(error, apsw.NotADBError):
-            return _because(NotAStore(f"{where}. Name another file, or move this one away."), error)
-        if isinstance(error, apsw.Error):
-            return _because(StoreUnavailable(where), error)
-        return error
-
-
-def _because(error: ErrandsError, cause: Exception) -> ErrandsError:
-    error.__cause__ = cause
-    return error
 
 
 def _identity(path: str) -> tuple[int, int] | None:
