@@ -45,7 +45,7 @@ class Write:
     """
 
     text: Callable[[int], str]
-    row: Callable[[Job], list[Any]]
+    row: Callable[[Job], tuple[Any, ...]]
 
 
 def write(db: apsw.Connection, statement: Write, jobs: Sequence[Job]) -> int:
@@ -53,7 +53,9 @@ def write(db: apsw.Connection, statement: Write, jobs: Sequence[Job]) -> int:
     changed, start = 0, 0
     for size in SIZES:
         while len(jobs) - start >= size:
-            values = [v for job in jobs[start : start + size] for v in statement.row(job)]
+            values: list[Any] = []
+            for job in jobs[start : start + size]:
+                values += statement.row(job)
             db.execute(statement.text(size), values)
             changed, start = changed + db.changes(), start + size
     return changed
@@ -165,23 +167,27 @@ def _values(rows: int, columns: int) -> str:
     return f"values {', '.join([row] * rows)}"
 
 
-def _new(job: Job) -> list[Any]:
-    return [
-        job.id, job.task, job.payload, job.queue, job.priority, job.key, ms(job.added_at),
-        ms(job.due_at), *_changed(job)[1:],
-    ]  # fmt: skip  # in the order of `COLUMNS`
+def _new(job: Job) -> tuple[Any, ...]:
+    added = ms(job.added_at)
+    due = added if job.due_at is job.added_at else ms(job.due_at)
+    return (
+        job.id, job.task, job.payload, job.queue, job.priority, job.key, added, due,
+        due if job.free_at is job.due_at else ms(job.free_at), job.state, job.attempt, job.worker,
+        ms(job.started_at), ms(job.finished_at), job.result, _progress_text(job.progress),
+        _history_text(job.history), job.version,
+    )  # fmt: skip  # in the order of `COLUMNS`
 
 
-def _changed(job: Job) -> list[Any]:
-    return [
+def _changed(job: Job) -> tuple[Any, ...]:
+    return (
         job.id, ms(job.free_at), job.state, job.attempt, job.worker, ms(job.started_at),
         ms(job.finished_at), job.result, _progress_text(job.progress),
         _history_text(job.history), job.version,
-    ]  # fmt: skip  # in the order of `CHANGING`
+    )  # fmt: skip  # in the order of `CHANGING`
 
 
-def _reported(job: Job) -> list[Any]:
-    return [job.id, _progress_text(job.progress), job.version]
+def _reported(job: Job) -> tuple[Any, ...]:
+    return job.id, _progress_text(job.progress), job.version
 
 
 insert = Write(_insert, _new)
