@@ -12,6 +12,7 @@ from ._adding import Adding, Call
 from ._background import BackgroundTasks
 from ._clock import Clock
 from ._engine import Engine, Settings
+from ._heartbeat import Heartbeat
 from ._job import Job, State
 from ._options import DEFAULT, LONGEST, Options, Seconds, seconds
 from ._results import result
@@ -257,6 +258,14 @@ class Errands:
     async def count(self) -> Mapping[tuple[str, State], int]:
         """How many jobs each queue has in each state; a missing pair has none."""
         return await self._engine.store.count()
+
+    async def workers(self) -> list[Heartbeat]:
+        """The workers of all processes on this store, newest first.
+
+        Each tells of itself every 5 seconds; `is_alive(errands.now())` says whether it still
+        does. One that is gone is shown for a day more.
+        """
+        return await self._engine.store.workers()
 
     async def result(self, job: Job | str, timeout: Seconds | None = None) -> Any:
         """What the job's function returned, as its return annotation says; waits for its end.

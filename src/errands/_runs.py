@@ -71,6 +71,11 @@ class Runs:
         """How many more jobs may start."""
         return self._slots - self._busy
 
+    @property
+    def running(self) -> int:
+        """How many jobs run now."""
+        return sum(run.task is not None and not run.is_ended for run in self._held.values())
+
     def held(self) -> list[str]:
         """The ids of the jobs whose leases are to be kept. May be asked from any thread."""
         return list(self._held)

@@ -17,6 +17,7 @@ import apsw
 from .._job import Job, State
 from .._store import OnConflict, Query, rival_within
 from ..errors import JobExists, NotAStore, SchemaTooNew
+from . import _sql_workers
 from ._rows import (
     COLUMNS,
     ROWS,
@@ -33,7 +34,7 @@ from ._rows import (
     write,
 )
 
-VERSION = 1  # of the tables below; a change adds a step to `UPGRADES`
+VERSION = 2  # of the tables below; a change adds a step to `UPGRADES`
 
 FINISHED = "state in ('done', 'failed', 'cancelled')"
 
@@ -50,10 +51,11 @@ create index errands_free on errands_jobs (queue, priority, task, free_at) where
 create unique index errands_key on errands_jobs (key) where key is not null and {UNFINISHED};
 create index errands_held on errands_jobs (worker) where state = 'running';
 create index errands_finished on errands_jobs (finished_at) where {FINISHED};
+{_sql_workers.TABLE}
 insert into errands_meta values ('schema', {VERSION});
 """
 OURS = ("errands_meta", "errands_jobs")
-UPGRADES: Mapping[int, str] = {}  # from this version to the next
+UPGRADES: Mapping[int, str] = {1: _sql_workers.TABLE}  # from this version to the next
 
 
 def prepare(db: apsw.Connection, paths: list[str]) -> list[None]:
@@ -78,6 +80,7 @@ def prepare(db: apsw.Connection, paths: list[str]) -> list[None]:
         db.execute(UPGRADES[version])
         db.execute("update errands_meta set value = ? where name = 'schema'", (version + 1,))
     _require(db, paths[0], OURS[1], COLUMNS)
+    _require(db, paths[0], _sql_workers.NAME, _sql_workers.COLUMNS)
     return [None] * len(paths)
 
 
