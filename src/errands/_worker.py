@@ -107,6 +107,16 @@ class Worker:
         return self._pulse.now
 
     @property
+    def is_stopping(self) -> bool:
+        """Whether no more jobs are claimed."""
+        return self._is_stopping
+
+    @property
+    def released(self) -> int:
+        """How many jobs went back unfinished when it stopped."""
+        return self._runs.released
+
+    @property
     def is_busy(self) -> bool:
         """Whether a job runs here, or its outcome is not stored yet."""
         return bool(self._runs.held())
