@@ -86,7 +86,7 @@ class _Process:
         logger.info(
             "worker %s stopped in %.1f s: %s",
             self._name, time.monotonic() - begin,
-            f"released {released} jobs" if released else "drained",
+            f"released {released} job{'s' * (released > 1)}" if released else "drained",
         )  # fmt: skip  # as in a sentence
         return 0
 

@@ -65,14 +65,20 @@ class Stop:
 
     def _first_or_second(self, number: int, frame: FrameType | None) -> None:
         if self._has_heard:
-            os.write(2, b"told twice: ending at once\n")
+            _say("told twice: ending at once")
             self._at_once()
             os._exit(128 + number)  # also as process 1 of a container, which no signal ends
         self._has_heard = True
+        _say(f"{signal.Signals(number).name}: stopping; a second one ends it at once")
         self.ask()
 
     def _again_and_again(self, number: int, frame: FrameType | None) -> None:
         self.ask()
+
+
+def _say(text: str) -> None:
+    """A handler may interrupt a print or a logger, and so uses neither."""
+    os.write(2, f"{text}\n".encode())
 
 
 def _numbers() -> list[signal.Signals]:

@@ -64,11 +64,10 @@ def _module(name: str, target: str, app_dir: Path) -> ModuleType:
     except Exception as error:  # noqa: BLE001  # a package's __init__ may raise anything; shown
         _show(error)
         raise click.ClickException(f"{name!r} cannot be imported: see above") from None
-    hint = f" Write {name[:-3].replace('/', '.')}:…" if name.endswith(".py") else ""
-    raise click.ClickException(
-        f"{target!r}: there is no module {name!r} in {app_dir}.{hint or ' Where else is it?'}"
-        f"{'' if hint else ' Say so with --app-dir.'}"
-    )
+    hint = "If it is elsewhere, say so with --app-dir."
+    if name.endswith(".py"):
+        hint = f"Write {name[:-3].replace('/', '.')}:{target.partition(':')[2]}."
+    raise click.ClickException(f"{target!r}: there is no module {name!r} in {app_dir}. {hint}")
 
 
 def _named(module: ModuleType, name: str, target: str) -> Any:
