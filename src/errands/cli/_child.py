@@ -13,7 +13,7 @@ from typing import Self
 
 from ._report import Report, decode
 
-FRESH = 5.0  # seconds for which a report counts
+FRESH = 3.0  # seconds for which a report counts
 
 
 class Child:

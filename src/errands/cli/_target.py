@@ -51,23 +51,31 @@ def find_errands(target: str, app_dir: Path, *, is_factory: bool) -> Errands:
 
 
 def _module(name: str, target: str, app_dir: Path) -> ModuleType:
-    try:
-        if importlib.util.find_spec(name) is not None:
-            return _theirs(lambda: importlib.import_module(name), f"{name!r} cannot be imported")
-    except ModuleNotFoundError as error:
-        # a parent is missing, or a package's own __init__ misses something
-        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
-            _show(error)
-            raise click.ClickException(f"{name!r} cannot be imported: see above") from None
-    except ValueError:  # such as a name that begins with a dot
-        pass
-    except Exception as error:  # noqa: BLE001  # a package's __init__ may raise anything; shown
-        _show(error)
-        raise click.ClickException(f"{name!r} cannot be imported: see above") from None
+    if _is_there(name):
+        return _theirs(lambda: importlib.import_module(name), _unimportable(name))
     hint = "If it is elsewhere, say so with --app-dir."
     if name.endswith(".py"):
         hint = f"Write {name[:-3].replace('/', '.')}:{target.partition(':')[2]}."
     raise click.ClickException(f"{target!r}: there is no module {name!r} in {app_dir}. {hint}")
+
+
+def _is_there(name: str) -> bool:
+    """Whether there is such a module; to see that, the packages above it are imported."""
+    if not all(part.isidentifier() for part in name.split(".")):
+        return False
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError as error:
+        if f"{name}.".startswith(f"{error.name}."):  # a package above it is missing
+            return False
+        _show(error)
+    except Exception as error:  # noqa: BLE001  # whatever a package raises; it is shown
+        _show(error)
+    raise click.ClickException(f"{_unimportable(name)}: see above")
+
+
+def _unimportable(name: str) -> str:
+    return f"{name!r} cannot be imported"
 
 
 def _named(module: ModuleType, name: str, target: str) -> Any:
