@@ -49,7 +49,7 @@ def test_it_says_what_it_is(place: Workplace) -> None:
         worker.stop()
     [first] = [line for line in worker.lines if ", 7 slots, " in line]
 
-    assert f": {place.url}, queues default,mail, 7 slots, pid {worker.pid} in " in first
+    assert f": {place.url}, queues default,mail, 7 slots, 6 tasks, pid {worker.pid} in " in first
     assert re.search(r"worker \S+ stopped in \d+\.\d s: drained$", worker.lines[-1])
 
 
@@ -105,6 +105,14 @@ def test_the_event_loop_is_the_one_that_was_asked_for(
         worker.stop()
 
     assert 0 == worker.process.returncode
+
+
+def test_an_object_without_tasks_is_warned_of(place: Workplace) -> None:
+    """Their modules were not imported."""
+    (place.folder / "bare.py").write_text("from errands import Errands\nerrands = Errands()\n")
+    with place.started(target="bare:errands", app_dir=place.folder) as worker:
+        worker.wait_for("no task is declared: let bare:errands import their modules")
+        worker.stop()
 
 
 def test_a_store_in_memory_is_warned_of(place: Workplace) -> None:

@@ -340,6 +340,11 @@ class Errands:
         return self._address
 
     @property
+    def tasks(self) -> list[str]:
+        """The names of the tasks that this process has declared, sorted."""
+        return sorted(self._engine.tasks)
+
+    @property
     def worker(self) -> Heartbeat | None:
         """What the worker of this process is now, if it is at work.
 

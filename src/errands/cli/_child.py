@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 import socket
 import sys
@@ -11,7 +12,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Self
 
+from ._line import longest_end
 from ._report import Report, decode
+
+logger = logging.getLogger("errands.worker")
 
 FRESH = 3.0  # seconds for which a report counts
 
@@ -29,8 +33,9 @@ class Child:
         self._process = process
         self.report: Report | None = None
         self.is_asked = False
-        self.began = time.monotonic()
+        self._began = time.monotonic()
         self._heard = 0.0
+        self._deadline: asyncio.TimerHandle | None = None
         self.has_told = asyncio.Event()
         self._listening = asyncio.create_task(self._listen(line), name=f"child {self.pid}")
 
@@ -52,6 +57,11 @@ class Child:
         return self._process.pid
 
     @property
+    def age(self) -> float:
+        """Seconds since it was made."""
+        return time.monotonic() - self._began
+
+    @property
     def has_started(self) -> bool:
         """Whether it began to work."""
         return self.report is not None
@@ -63,9 +73,14 @@ class Child:
         return is_fresh and self.report is not None and self.report.ready
 
     def stop(self) -> None:
-        """Ask it to stop; where it has not started to work, end it."""
+        """Ask it to stop, and end it if it takes too long; or if it has not started to work."""
         self.is_asked = True
-        self._send(signal.SIGTERM if self.has_started else signal.SIGKILL)
+        if self.report is None:
+            self.kill()
+            return
+        self._send(signal.SIGTERM)
+        seconds = longest_end(self.report.grace)
+        self._deadline = asyncio.get_running_loop().call_later(seconds, self._kill_late)
 
     def kill(self) -> None:
         """End it at once."""
@@ -74,12 +89,18 @@ class Child:
     async def ended(self) -> int:
         """Wait for its end, and answer with its exit status."""
         status = await self._process.wait()
+        if self._deadline is not None:
+            self._deadline.cancel()
         # the line may be held open by what it has started
         await asyncio.wait([self._listening], timeout=0.1)
         self._listening.cancel()
         with suppress(asyncio.CancelledError):
             await self._listening
         return status
+
+    def _kill_late(self) -> None:
+        logger.error("worker process %d does not end, and is killed", self.pid)
+        self.kill()
 
     async def _listen(self, line: socket.socket) -> None:
         reader, writer = await asyncio.open_connection(sock=line)

@@ -7,13 +7,11 @@ import logging
 import os
 import signal
 import socket
-import time
 from pathlib import Path
 
 from ._changes import changes
 from ._child import Child
 from ._health import Health, Place, answering
-from ._line import longest_end
 from ._order import Order
 from ._report import summary
 from ._stop import Stop
@@ -61,6 +59,8 @@ class _Fleet:
         watching = asyncio.create_task(self._watch()) if self._is_reloading else None
         await asyncio.sleep(0)  # let it watch before the first child reads its files
         keepers = [asyncio.create_task(self._keep_up(n)) for n in range(self._processes)]
+        for keeper in keepers:
+            keeper.add_done_callback(lambda _: self._stop.ask())  # none ends before it is asked to
         if watching is not None:
             watching.add_done_callback(self._watched)
         await self._stop.within(None)
@@ -68,8 +68,9 @@ class _Fleet:
             watching.cancel()
         for child in self._children.values():
             child.stop()
-        is_clean = await self._end(keepers)
-        return 0 if is_clean and not self._is_failed else 1
+        self._first_is_up.set()
+        are_clean = await asyncio.gather(*keepers)
+        return 0 if all(are_clean) and not self._is_failed else 1
 
     def look(self) -> Health:
         """How all of them do."""
@@ -85,29 +86,42 @@ class _Fleet:
             await self._first_is_up.wait()
         wait, misses = SHORTEST, 0
         while not self._stop.is_asked():
-            edition = self._edition
-            child = self._children[number] = await Child.start(self._arguments)
-            if edition != self._edition or self._stop.is_asked():  # news while it was made
-                child.stop()
-            status = await self._watched_over(child)
-            del self._children[number]
+            try:
+                child, status = await self._have(number)
+            except OSError as error:  # there are too many processes
+                logger.error("no worker process can be made: %s; next try in 10 s", error)
+                await self._stop.within(LONGEST)
+                continue
             if self._stop.is_asked():
                 return status == 0 or not child.has_started
+            misses = 0 if child.has_started or child.is_asked else misses + 1
             if child.is_asked:
-                wait, misses = SHORTEST, 0
-                continue
-            misses = 0 if child.has_started else misses + 1
-            if misses and not await self._may_try_again(child, status, misses):
-                return False
-            if time.monotonic() - child.began > STEADY:
                 wait = SHORTEST
-            if not misses or not self._is_reloading:
+            elif misses and self._is_reloading:
+                logger.error("worker process %d %s; waiting for a change", child.pid, _end(status))
+                await self._news()
+            elif misses and (misses == TRIES or not self._first_is_up.is_set()):
+                self._give_up(status)
+                return False
+            else:
+                wait = SHORTEST if child.age > STEADY else wait
                 logger.warning(
                     "worker process %d %s; another starts in %.1f s", child.pid, _end(status), wait
                 )
                 await self._stop.within(wait)
                 wait = min(2 * wait, LONGEST)
         return True
+
+    async def _have(self, number: int) -> tuple[Child, int]:
+        """Start a child, and wait for its end; answers with its exit status, too."""
+        edition = self._edition
+        child = self._children[number] = await Child.start(self._arguments)
+        if edition != self._edition or self._stop.is_asked():  # news while it was made
+            child.stop()
+        try:
+            return child, await self._watched_over(child)
+        finally:
+            del self._children[number]
 
     async def _watched_over(self, child: Child) -> int:
         """The exit status of a child; once one has started to work, the others may follow."""
@@ -119,24 +133,19 @@ class _Fleet:
             self._first_is_up.set()
         return await ending
 
-    async def _may_try_again(self, child: Child, status: int, misses: int) -> bool:
-        """Whether another child may start after one that never did."""
-        if self._is_reloading:
-            logger.error("worker process %d %s; waiting for a change", child.pid, _end(status))
-            changed, stopped = self._changed.wait(), self._stop.within(None)
-            tasks = [asyncio.create_task(changed), asyncio.create_task(stopped)]
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in tasks:
-                task.cancel()
-            return True
-        if self._first_is_up.is_set() and misses < TRIES:
-            return True
+    def _give_up(self, status: int) -> None:
         if not self._is_failed:
             logger.error("no worker process could start: the last one %s", _end(status))
         self._is_failed = True
-        self._first_is_up.set()
         self._stop.ask()
-        return False
+
+    async def _news(self) -> None:
+        """Wait for a change, or to be told to stop."""
+        waits = [self._changed.wait(), self._stop.within(None)]
+        tasks = [asyncio.create_task(wait) for wait in waits]
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
+            task.cancel()
 
     async def _watch(self) -> None:
         async for paths in changes(self._folder):
@@ -151,16 +160,6 @@ class _Fleet:
     def _watched(self, watching: asyncio.Task[None]) -> None:
         if not watching.cancelled() and (error := watching.exception()) is not None:
             logger.error("changes are not seen any more", exc_info=error)
-
-    async def _end(self, keepers: list[asyncio.Task[bool]]) -> bool:
-        """Wait for the children, not longer than they may take, and say whether all ended well."""
-        self._first_is_up.set()
-        graces = [child.report.grace for child in self._children.values() if child.report]
-        _, late = await asyncio.wait(keepers, timeout=longest_end(max(graces, default=0)))
-        if late:
-            logger.error("%d worker processes do not end, and are killed", len(late))
-            self._kill()
-        return all(await asyncio.gather(*keepers)) and not late
 
     def _kill(self) -> None:
         for child in list(self._children.values()):

@@ -39,12 +39,14 @@ class Line:
         self._socket.setblocking(False)
         self.ask: Callable[[], object] | None = None
         self.grace = 0.0
+        self._unsent = b""
         threading.Thread(target=self._watch, name="errands line", daemon=True).start()
 
     def tell(self, report: Report) -> None:
-        """Send a report; one that finds no room is left out, the next is fresher."""
+        """Send a report, unless the parent has not taken all of the one before."""
+        self._unsent = self._unsent or encode(report)
         try:
-            self._socket.send(encode(report))
+            self._unsent = self._unsent[self._socket.send(self._unsent) :]
         except BlockingIOError:
             return
         except OSError:  # broken: the thread sees it, too

@@ -20,7 +20,7 @@ from ._health import Health, Place, answering
 from ._line import Line
 from ._order import Order, loop_factory
 from ._report import report_of, summary
-from ._stop import Stop
+from ._stop import Stop, leave_to_parent
 from ._target import find_errands
 
 logger = logging.getLogger("errands.worker")
@@ -38,6 +38,8 @@ def run_here(order: Order, health: Place | None, line: Line | None) -> int:
     Raises:
         click.ClickException: if the worker cannot start.
     """
+    if line is not None:
+        leave_to_parent()
     factory = loop_factory(order.loop)
     errands = find_errands(order.target, order.app_dir, is_factory=order.is_factory)
     with asyncio.Runner(loop_factory=factory) as runner:
@@ -97,12 +99,14 @@ class _Process:
             return
         self._name = worker.worker
         logger.info(
-            "worker %s: %s, queues %s, %d slots, pid %d in %s, errands %s",
+            "worker %s: %s, queues %s, %d slots, %d tasks, pid %d in %s, errands %s",
             worker.worker, self._errands.address, ",".join(worker.queues or ["all"]),
-            worker.slots, worker.pid, Path.cwd(), worker.version,
+            worker.slots, len(self._errands.tasks), worker.pid, Path.cwd(), worker.version,
         )  # fmt: skip  # as above
         if self._errands.address.startswith(("memory:", "MemoryStore")):
             logger.warning("jobs in memory are seen by one process: nobody can add one for this")
+        if not self._errands.tasks:
+            logger.warning("no task is declared: let %s import their modules", self._order.target)
         if self._line is not None:
             self._line.grace, self._line.ask = self._errands.grace, stop.ask
             self._tell()

@@ -35,13 +35,8 @@ class Stop:
                 signal.signal(number, self._first_or_second)
 
     def hear_as_child(self) -> None:
-        """Hear SIGTERM, however often; leave the others to the parent, which is told as well.
-
-        A terminal and a service manager send their signals to all processes at once.
-        """
-        for number in _numbers():
-            is_ours = number == signal.SIGTERM
-            signal.signal(number, self._again_and_again if is_ours else signal.SIG_IGN)
+        """Hear SIGTERM, however often: a service manager and our parent may both send it."""
+        signal.signal(signal.SIGTERM, self._again_and_again)
 
     def ask(self) -> None:
         """Ask to stop. May be called from any thread."""
@@ -74,6 +69,16 @@ class Stop:
 
     def _again_and_again(self, number: int, frame: FrameType | None) -> None:
         self.ask()
+
+
+def leave_to_parent() -> None:
+    """Take no notice of what a terminal sends to all processes: the parent is told as well.
+
+    By handlers that do nothing, since what is ignored stays so in the programs of tasks.
+    """
+    for number in _numbers():
+        if number != signal.SIGTERM:
+            signal.signal(number, lambda number, frame: None)
 
 
 def _say(text: str) -> None:
