@@ -47,9 +47,9 @@ def test_it_says_what_it_is(place: Workplace) -> None:
     """In one line at its start and one at its end."""
     with place.working("--queues", "mail, default", "--slots", "7") as worker:
         worker.stop()
-    [first] = [line for line in worker.lines if ", 7 slots, " in line]
+    [first] = [line for line in worker.lines if ", slots 7, " in line]
 
-    assert f": {place.url}, queues default,mail, 7 slots, 6 tasks, pid {worker.pid} in " in first
+    assert f": {place.url}, queues default,mail, slots 7, tasks 6, pid {worker.pid} in " in first
     assert re.search(r"worker \S+ stopped in \d+\.\d s: drained$", worker.lines[-1])
 
 
@@ -120,6 +120,21 @@ def test_a_store_in_memory_is_warned_of(place: Workplace) -> None:
     with place.started(ERRANDS_URL="memory:") as worker:
         worker.wait_for("jobs in memory are seen by one process")
         worker.stop()
+
+
+def test_a_web_process_that_only_adds_leaves_its_jobs_to_it(place: Workplace) -> None:
+    """Both have the same application; the worker does not serve it, nor run its lifespan."""
+    with (
+        place.serving(WORK="0") as server,
+        place.working(target="apps_server:app") as worker,
+    ):
+        for number in range(20):
+            assert 202 == server.status(f"/add/note/{number}")
+        wait_until(lambda: len(place.effects("done")) == 20, "all are done")
+        ups = [effect.pid for effect in place.effects("up")]
+
+    assert {worker.pid} == {effect.pid for effect in place.effects("done")}
+    assert [server.pid] == ups
 
 
 # How it stops

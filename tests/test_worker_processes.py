@@ -69,6 +69,7 @@ def test_a_killed_child_is_replaced_and_its_sibling_has_its_jobs(place: Workplac
             worker.stop()
             job = place.jobs()["long"]
             place.gate.unlink()
+        assert all(each.gone_at for each in place.workers())
         assert again.pid in {*worker.pids} - {victim}
         assert f"worker process {victim} was ended by SIGKILL; another starts in 0.1 s" in (
             worker.output

@@ -96,7 +96,7 @@ class Engine:
     def is_claiming(self) -> bool:
         """Whether we take jobs from the store, and it answers."""
         is_willing = self._worker is not None and not self._worker.is_stopping
-        return self.is_up and is_willing and not self._patience.is_tried
+        return self.is_up and is_willing and not self._patience.is_waiting
 
     @property
     def store(self) -> Store:

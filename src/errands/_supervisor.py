@@ -65,7 +65,7 @@ class Patience:
         self._waiting = 0
 
     @property
-    def is_tried(self) -> bool:
+    def is_waiting(self) -> bool:
         """Whether somebody waits for the store to be back."""
         return self._waiting > 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -27,6 +28,7 @@ async def changes(folder: Path) -> AsyncIterator[set[Path]]:
 
 async def _told(folder: Path) -> AsyncIterator[set[Path]]:
     """By the operating system."""
+    logging.getLogger("watchfiles").setLevel(logging.WARNING)  # it says less than we do
     only = watchfiles.PythonFilter()
     async for found in watchfiles.awatch(folder, watch_filter=only, step=20, debounce=200):
         yield {Path(path) for _, path in found}

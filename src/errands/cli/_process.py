@@ -99,7 +99,7 @@ class _Process:
             return
         self._name = worker.worker
         logger.info(
-            "worker %s: %s, queues %s, %d slots, %d tasks, pid %d in %s, errands %s",
+            "worker %s: %s, queues %s, slots %d, tasks %d, pid %d in %s, errands %s",
             worker.worker, self._errands.address, ",".join(worker.queues or ["all"]),
             worker.slots, len(self._errands.tasks), worker.pid, Path.cwd(), worker.version,
         )  # fmt: skip  # as above

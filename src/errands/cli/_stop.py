@@ -9,6 +9,7 @@ from collections.abc import Callable
 from types import FrameType
 
 ASKING = ("SIGTERM", "SIGINT", "SIGHUP")  # the last is not everywhere
+ALWAYS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Stop:
@@ -29,9 +30,9 @@ class Stop:
         self._has_heard = False
 
     def hear(self) -> None:
-        """Hear the signals from now on; one that is ignored, as under nohup, stays so."""
+        """Hear the signals from now on; a SIGHUP that nohup has us ignore is ignored."""
         for number in _numbers():
-            if signal.getsignal(number) is not signal.SIG_IGN or number == signal.SIGINT:
+            if number in ALWAYS or signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self._first_or_second)
 
     def hear_as_child(self) -> None:
