@@ -788,9 +788,12 @@ insert into errands_jobs values
 """
 
 
-async def test_a_file_of_version_1_gets_its_table_of_workers(path: Path) -> None:
-    """Its jobs are kept, and run."""
+async def test_a_file_of_version_1_becomes_one_of_today(path: Path) -> None:
+    """Its tables are those of a new file; its jobs are kept, and run."""
     asked(path, VERSION_1)
+    new = path.with_name("new.db")
+    async with store_at(f"sqlite:///{new}"):
+        pass
     errands = Errands(f"sqlite:///{path}")
 
     @errands.task(name="double")
@@ -801,6 +804,13 @@ async def test_a_file_of_version_1_gets_its_table_of_workers(path: Path) -> None
         assert 42 == await errands.result("1", timeout=10)
         await eventually(1, lambda: count_of_workers(errands))
     assert [(2,)] == asked(path, "select value from errands_meta where name = 'schema'")
+    assert shape(new) == shape(path)
+
+
+def shape(path: Path) -> set[str]:
+    """The tables and indexes of a file, however they are laid out in lines."""
+    found = asked(path, "select sql from sqlite_schema where sql is not null")
+    return {" ".join(sql.split()) for (sql,) in found}
 
 
 async def count_of_workers(errands: Errands) -> int:
