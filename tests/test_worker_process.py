@@ -249,6 +249,33 @@ def test_a_port_that_is_taken_is_named(place: Workplace) -> None:
     assert "Choose another --health-port." in second.output
 
 
+BROKEN = """
+import asyncio
+from errands import Clock, Errands
+from errands.stores.memory import MemoryStore
+
+class Hurried(Clock):
+    async def sleep(self, seconds):
+        await asyncio.sleep(0)
+
+class Broken(MemoryStore):
+    async def rescue(self, now):
+        raise RuntimeError("a bug of ours")
+
+errands = Errands(Broken(), clock=Hurried())
+"""
+
+
+def test_a_worker_that_cannot_work_ends_by_itself(place: Workplace) -> None:
+    """With a status that has it started anew."""
+    (place.folder / "site_of_mine.py").write_text(BROKEN)
+    with place.started(target="site_of_mine:errands", app_dir=place.folder) as worker:
+        assert 1 == worker.wait()
+
+    assert "RuntimeError: a bug of ours" in worker.output
+    assert "Error: the worker gave up, see above: rescue failed 21 times" in worker.output
+
+
 # Health
 
 
