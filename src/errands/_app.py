@@ -11,13 +11,14 @@ from typing import Any, ParamSpec, Self, TypeVar, overload
 from ._adding import Adding, Call
 from ._background import BackgroundTasks
 from ._clock import Clock
-from ._engine import Engine, Settings
+from ._engine import Engine
 from ._heartbeat import Heartbeat
 from ._job import Job, State
-from ._options import DEFAULT, LONGEST, Options, Seconds, seconds
+from ._options import DEFAULT, Options, Seconds, seconds
 from ._results import result
 from ._retry import Retry
 from ._runner import Middleware
+from ._settings import Settings, require_numbers, require_queues
 from ._store import OnConflict, Query, Store
 from ._task import Declared, Task, name_of
 from .stores import store_at, without_password
@@ -26,7 +27,6 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 DAY = 86_400.0
-LEAST = {"threads": 1, "slots": 1, "max_pending": 1, "lease": 0.1}  # 0 for what is not here
 
 
 class Errands:
@@ -69,11 +69,11 @@ class Errands:
         clock: Clock | None = None,
     ) -> None:
         """Touch nothing yet: the store is opened when the application starts."""
-        _require_numbers(
+        require_numbers(
             "Errands", slots=slots, threads=threads, max_payload=max_payload,
             max_pending=max_pending, lease=lease, grace=grace, keep=keep,
         )  # fmt: skip  # a table
-        _require_queues("Errands", queues)
+        require_queues("Errands", queues)
         store = store or os.environ.get("ERRANDS_URL") or "sqlite:///errands.db"
         self._address = without_password(store) if isinstance(store, str) else type(store).__name__
         self._engine = Engine(
@@ -325,8 +325,8 @@ class Errands:
         """
         asked = {"slots": slots, "grace": grace}
         changes: dict[str, Any] = {k: seconds(v) for k, v in asked.items() if v is not None}
-        _require_numbers("working", **changes)
-        _require_queues("working", queues)
+        require_numbers("working", **changes)
+        require_queues("working", queues)
         if queues is not None:
             changes["queues"] = frozenset(queues)
         async with self._engine.working(**changes):
@@ -388,15 +388,3 @@ class Errands:
         request is alone, so that nobody else will see its tasks to their end.
         """
         return self._engine.aside()
-
-
-def _require_numbers(where: str, **numbers: Seconds) -> None:
-    for name, value in numbers.items():
-        least = LEAST.get(name, 0)
-        if not least <= seconds(value) <= LONGEST:
-            raise ValueError(f"{where}({name}={value!r}): expected {least} to {LONGEST:g}")
-
-
-def _require_queues(where: str, queues: Collection[str] | None) -> None:
-    if isinstance(queues, str) or (queues is not None and not queues):
-        raise ValueError(f"{where}(queues={queues!r}): expected names of queues, or None for all")

@@ -7,8 +7,7 @@ import logging
 from collections import defaultdict
 from collections.abc import AsyncIterator, Collection, Coroutine, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass, replace
-from datetime import timedelta
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -19,7 +18,7 @@ from ._job import Job, State
 from ._local import Locals
 from ._options import Options
 from ._pruner import Pruner
-from ._runner import Middleware
+from ._settings import Settings
 from ._store import OnConflict, Store
 from ._supervisor import Loop, Patience, supervise
 from ._task import Tasks, called
@@ -29,21 +28,6 @@ from .errors import NotOpen, SetupError, StoreUnavailable, UnknownTask
 logger = logging.getLogger("errands")
 
 ASK_TIME = 15.0  # seconds between two looks at the store's clock
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """How an engine works; see `Errands`."""
-
-    middleware: Sequence[Middleware]
-    keep: timedelta
-    queues: Collection[str] | None
-    slots: int
-    threads: int
-    lease: timedelta
-    grace: float
-    max_payload: int
-    max_pending: int
 
 
 class Engine:
