@@ -6,6 +6,7 @@ import asyncio
 import os
 import socket
 from datetime import timedelta
+from pathlib import Path
 from importlib import metadata
 
 import pytest
@@ -144,10 +145,9 @@ async def test_a_store_that_is_away_does_not_keep_a_worker_from_its_end(
     assert "the store is unavailable" in caplog.text
 
 
-async def test_the_dead_are_marked_by_who_sees_their_death(url: str) -> None:
+async def test_the_dead_are_marked_by_who_sees_their_death(tmp_path: Path) -> None:
     """With the jobs that they held."""
-    if url == "memory:":
-        pytest.skip("whoever could see this store dies with it")
+    url = f"sqlite:///{tmp_path}/errands.db"
     dead, alive = Errands(url), store_at(url)
     async with dead:
         store = dead._engine.store

@@ -26,7 +26,7 @@ QUIET = 30.0  # seconds between two log lines about one store that is away
 
 
 async def supervise(
-    loops: Mapping[str, Loop], clock: Clock, *, restarts: int = 20, within: float = 60.0
+    loops: Mapping[str, Loop], clock: Clock, *, restarts: int = 20, within: float = 120.0
 ) -> None:
     """Run every loop until cancelled, and start it anew when it fails.
 
