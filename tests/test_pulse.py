@@ -6,8 +6,8 @@ import asyncio
 import os
 import socket
 from datetime import timedelta
-from pathlib import Path
 from importlib import metadata
+from pathlib import Path
 
 import pytest
 from patience import eventually
