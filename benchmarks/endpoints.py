@@ -19,7 +19,6 @@ from measuring import (
     Promise,
     Samples,
     apart,
-    awake,
     heading,
     percentile,
     scaled,
@@ -85,20 +84,19 @@ def promises(rates: Samples[float], p99s: Samples[float]) -> Sequence[Promise]:
 
 def main() -> None:
     heading(__doc__)
-    with awake():
-        for framework in FRAMEWORKS:
-            rates: Samples[float] = {name: [] for name in ENDPOINTS}
-            p99s: Samples[float] = {name: [] for name in ENDPOINTS}
-            for _ in range(ROUNDS):
-                one_round(framework, rates, p99s)
-            print(f"\n{framework}", end="")
-            show(
-                [
-                    Column(unit="requests/s", samples=rates),
-                    Column(unit="p99, ms", samples=p99s, form=".1f"),
-                ]
-            )
-            verdicts(promises(rates, p99s))
+    for framework in FRAMEWORKS:
+        rates: Samples[float] = {name: [] for name in ENDPOINTS}
+        p99s: Samples[float] = {name: [] for name in ENDPOINTS}
+        for _ in range(ROUNDS):
+            one_round(framework, rates, p99s)
+        print(f"\n{framework}", end="")
+        show(
+            [
+                Column(unit="requests/s", samples=rates),
+                Column(unit="p99, ms", samples=p99s, form=".1f"),
+            ]
+        )
+        verdicts(promises(rates, p99s))
 
 
 if __name__ == "__main__":

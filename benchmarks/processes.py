@@ -2,8 +2,7 @@
 
 Drain: the jobs are there before; the processes compete for each claim. Add to done: each adds
 and runs, with 100 callers in all. A share is what a process ran over a fourth of all.
-Together they run side by side for ten seconds, or as `$SCALE` has it. There are no spinners:
-four processes keep the processors awake themselves, and would have to share them.
+Together they run side by side for ten seconds, or as `$SCALE` has it.
 """
 
 from __future__ import annotations
