@@ -17,18 +17,8 @@ import apsw
 from .._job import Job, State
 from .._store import Claim, OnConflict, Query, rival_within
 from ..errors import JobExists, NotAStore, SchemaTooNew
-from ._rows import (
-    COLUMNS,
-    as_job,
-    as_json,
-    decode,
-    insert,
-    instant,
-    ms,
-    report_progress,
-    update,
-    write,
-)
+from ._rows import COLUMNS, as_job, as_json, decode, instant, ms
+from ._writing import insert, report_progress, update, write
 
 VERSION = 1  # of the tables below; a change adds a step to `UPGRADES`
 
