@@ -1,4 +1,4 @@
-"""Both stores keep the contract."""
+"""All stores keep the contract."""
 
 from errands.testing import StoreContract
 

@@ -18,21 +18,10 @@ from .._job import Job, State
 from .._store import OnConflict, Query, rival_within
 from ..errors import JobExists, NotAStore, SchemaTooNew
 from . import _sql_workers
-from ._rows import (
-    COLUMNS,
-    ROWS,
-    UNFINISHED,
-    as_json,
-    by_id,
-    insert,
-    many,
-    ms,
-    one,
-    read,
-    report_progress,
-    update,
-    write,
-)
+from ._beats import COLUMNS as BEATS
+from ._reading import ROWS, UNFINISHED, by_id, many, one, read
+from ._rows import COLUMNS, as_json, ms
+from ._writing import insert, report_progress, update, write
 
 VERSION = 2  # of the tables below; a change adds a step to `UPGRADES`
 
@@ -86,7 +75,7 @@ def prepare(db: apsw.Connection, paths: list[str]) -> list[None]:
         db.execute(UPGRADES[version])
         db.execute("update errands_meta set value = ? where name = 'schema'", (version + 1,))
     _require(db, paths[0], OURS[1], COLUMNS)
-    _require(db, paths[0], _sql_workers.NAME, _sql_workers.COLUMNS)
+    _require(db, paths[0], _sql_workers.NAME, BEATS)
     return [None] * len(paths)
 
 
