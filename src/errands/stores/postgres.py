@@ -127,10 +127,14 @@ class PostgresStore:
 
     async def get(self, job_id: str) -> Job | None:
         """See `Store.get`."""
+        if "\0" in job_id:  # no text of the server's has one
+            return None
         return await self._looking.call(_pg_sql.get, job_id)  # type: ignore[no-any-return]  # as above
 
     async def find(self, query: Query) -> list[Job]:
         """See `Store.find`."""
+        if any("\0" in (text or "") for text in (query.queue, query.task, query.key, query.text)):
+            return []
         return await self._looking.call(_pg_sql.find, query)  # type: ignore[no-any-return]  # as above
 
     async def count(self) -> Mapping[tuple[str, State], int]:
