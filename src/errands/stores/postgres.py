@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Self
 
+from .._clock import local_time
 from .._finish import finish
 from .._job import Job, State
 from .._store import Claim, OnConflict, Query
@@ -142,6 +143,9 @@ class PostgresStore:
     async def enlist(self, worker: str) -> None:
         """See `Store.enlist`."""
         await self._presence.enlist(worker)
+        # a worker's first claim has slots wait for it, so it is not to wait for a connection
+        await self._claiming.call(_pg_sql.claim, _nothing(worker), is_once=True)
+        await self._saving.call(_pg_sql.save, [])
 
     async def rescue(self, now: datetime) -> int:
         """See `Store.rescue`."""
@@ -199,3 +203,10 @@ class PostgresStore:
     async def _notify(self) -> Any:
         told = (self._presence.channel, self._presence.name)
         return await self._looking.call(_pg_sql.notify, told)
+
+
+def _nothing(worker: str) -> Claim:
+    """A claim that takes no job."""
+    return Claim(
+        worker=worker, queues=None, tasks=[], limit=1, now=local_time(), lease=timedelta(0)
+    )
