@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib import import_module
 from typing import cast
 
@@ -24,6 +25,7 @@ def store_at(url: str) -> Store:
     scheme, colon, _ = url.partition(":")
     if not colon or scheme not in SCHEMES:
         known = ", ".join(f"{s}:" for s in SCHEMES)
-        raise ValueError(f"no store for {url!r}: expected a URL that starts with one of {known}")
+        shown = re.sub("//([^/:@]*):.*@", r"//\1:…@", url)  # without its password
+        raise ValueError(f"no store for {shown!r}: expected a URL that starts with one of {known}")
     module, _, name = SCHEMES[scheme].partition(":")
     return cast("Store", getattr(import_module(module), name)(url))
