@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import threading
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -81,7 +81,7 @@ class Attempt:
     error: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True)  # without slots, so that `_with` is quick
+@dataclass(frozen=True, kw_only=True)  # without slots, so that `of` and `_with` are quick
 class Job:
     """One call of a task. All its instants are UTC, in whole milliseconds.
 
@@ -118,6 +118,14 @@ class Job:
     progress: Progress | None = None
     history: tuple[Attempt, ...] = ()
     version: int = 0
+
+    @classmethod
+    def of(cls, **values: Any) -> Job:
+        """As `Job(**values)`, in a third of its time, and unchecked: for those who make many."""
+        job = object.__new__(cls)
+        job.__dict__.update(DEFAULTS)
+        job.__dict__.update(values)
+        return job
 
     @property
     def is_final(self) -> bool:
@@ -219,29 +227,38 @@ class Job:
         return (*self.history[1 - HISTORY :], ended)
 
 
+DEFAULTS = {field.name: field.default for field in fields(Job) if field.default is not MISSING}
+
+
 class _Ids:
     """Makes ids that sort in the order in which they were asked for, in one process."""
 
     def __init__(self) -> None:
-        self._last = 0, 0  # a millisecond, and how many ids it has had
-        self._noise: list[int] = []
+        self._stamp, self._count = 0, 0  # a millisecond, and how many ids it has had
+        self._head = ""  # of all its ids
+        self._tails: list[str] = []
         self._lock = threading.Lock()
 
     def next(self, stamp: int) -> str:
         with self._lock:
-            before, count = self._last
-            if stamp > before:
-                self._last = stamp, 0
-            elif count < 0xFFF:
-                self._last = before, count + 1
-            else:  # more than RFC 9562 has room for: borrow from the millisecond to come
-                self._last = before + 1, 0
-            stamp, count = self._last
-            if not self._noise:  # asked for seldom, since asking takes long
-                self._noise = [n >> 2 for n in memoryview(os.urandom(8 * 512)).cast("Q")]
-            noise = self._noise.pop()
-        text = f"{stamp:012x}7{count:03x}{2 << 62 | noise:016x}"
-        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+            if stamp > self._stamp:
+                self._begin(stamp)
+            elif self._count == 0xFFF:  # RFC 9562 has room for no more: borrow from what is to come
+                self._begin(self._stamp + 1)
+            else:
+                self._count += 1
+            if not self._tails:  # asked for seldom, since asking takes long
+                self._tails = [_tail(n) for n in memoryview(os.urandom(8 * 256)).cast("Q")]
+            return f"{self._head}{self._count:03x}{self._tails.pop()}"
+
+    def _begin(self, stamp: int) -> None:
+        text = f"{stamp:012x}"
+        self._stamp, self._count, self._head = stamp, 0, f"{text[:8]}-{text[8:]}-7"
+
+
+def _tail(noise: int) -> str:
+    text = f"{2 << 62 | noise >> 2:016x}"
+    return f"-{text[:4]}-{text[4:]}"
 
 
 _ids = _Ids()

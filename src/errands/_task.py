@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
-from types import CodeType
+from types import CodeType, FunctionType
 from typing import Any, ParamSpec, Protocol, TypeVar
 
 from ._codec import Codec
@@ -134,6 +134,8 @@ def called(function: Any) -> Callable[..., Any]:
 
 def is_async(function: Callable[..., Any]) -> bool:
     """Whether to call `function` makes a coroutine, also through partials and `__call__`."""
+    if type(function) is FunctionType and function.__code__.co_flags & inspect.CO_COROUTINE:
+        return True  # nearly always, and ten times as quick
     while isinstance(function, partial):
         function = function.func
     if inspect.iscoroutinefunction(function):

@@ -118,6 +118,10 @@ class ErrandsMiddleware:
 class _Exchange:
     """One request, or one WebSocket, and its background tasks."""
 
+    __slots__ = (
+        "_background", "_has_started", "_middleware", "_receive", "_releasing", "_scope", "_send"
+    )  # fmt: skip  # a row
+
     def __init__(
         self, middleware: ErrandsMiddleware, scope: Scope, receive: Receive, send: Send
     ) -> None:
@@ -141,10 +145,10 @@ class _Exchange:
             await self._answer_busy()
         finally:
             background.leave(token)
-            if background.is_empty and self._releasing is None and not wait:
-                background.end()
-            else:
+            if wait or self._releasing is not None or background.is_unstored:
                 await self._close(wait)
+            else:
+                background.end()
 
     async def _send_checked(self, message: Message) -> None:
         kind = message["type"]

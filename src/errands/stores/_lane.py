@@ -18,16 +18,17 @@ import queue
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Generator
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
 import apsw
 
-from ..errors import ErrandsError, NotAStore, StoreFull, StoreUnavailable
+from ..errors import StoreUnavailable
 from . import _fork
+from ._told import translated
 from ._turn import Turn
 
 BUSY = 5000  # milliseconds that a statement waits for another process' transaction
@@ -43,10 +44,14 @@ class _Call:
     work: Work
     argument: Any
     loop: asyncio.AbstractEventLoop | None  # whose future it is; `None` for a blocked thread's
-    future: asyncio.Future[Any] | Future[Any]
-    is_small: bool = False
+    future: Any  # asyncio's, or a thread's
     result: Any = None
-    error: BaseException | None = field(default=None)
+    error: BaseException | None = None
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        if self.future.done():
+            yield  # others get their turn, as they would while we wait
+        return (yield from self.future)
 
 
 class Lane:
@@ -65,10 +70,13 @@ class Lane:
         self._connect, self._path, self._turn = connect, path, turn
         self._begin = "begin" if turn is None else "begin immediate"
         self._calls: queue.SimpleQueue[list[_Call] | None] = queue.SimpleQueue()
-        self._fresh: list[_Call] = []
-        self._was_lone, self._slow_until = False, math.inf if turn is None else 0.0
+        self._fresh: list[_Call] = []  # of this turn of the loop
+        self._asked = 0  # how often in this turn
+        self._was_lone = self._was_slow = False
+        self._slow_until = math.inf if turn is None else 0.0
         self._in_use = threading.Lock()  # the connection, by the thread or by the loop
         self._thread: threading.Thread | None = None
+        self._db: apsw.Connection | None = None
 
     async def open(self) -> None:
         """Start the thread and open the connection.
@@ -100,19 +108,22 @@ class Lane:
             self._thread = None
             _fork.closed(self._path)
 
-    def call(self, work: Work, argument: Any, *, is_small: bool = False) -> asyncio.Future[Any]:
-        """Ask for `work`; the future tells when it is committed.
+    def call(self, work: Work, argument: Any, *, is_small: bool = False) -> Awaitable[Any]:
+        """Ask for `work`, and wait until it is committed.
 
         Args:
             is_small: It takes hardly longer than its commit.
         """
         _fork.refuse(self._path)
         loop = asyncio.get_running_loop()
-        future: asyncio.Future[Any] = loop.create_future()
-        if not self._fresh:
+        call = _Call(work, argument, loop, loop.create_future())
+        if not self._asked:
             loop.call_soon(self._hand_over)  # with all that is asked for in this turn of the loop
-        self._fresh.append(_Call(work, argument, loop, future, is_small))
-        return future
+        self._asked += 1
+        is_lone = is_small and self._asked == 1 and self._was_lone
+        if not (is_lone and self._transacts_here(call)):
+            self._fresh.append(call)
+        return call
 
     def call_and_wait(self, work: Work, argument: Any, seconds: float) -> Any:
         """Ask for `work` from a thread, and block until it is committed.
@@ -128,13 +139,10 @@ class Lane:
             raise StoreUnavailable(f"{self._path} did not answer in {seconds:g} s") from None
 
     def _hand_over(self) -> None:
-        calls, self._fresh = self._fresh, []
-        if not calls:
-            return
-        is_lone = len(calls) == 1 and calls[0].is_small
-        if not (is_lone and self._was_lone and self._transacts_here(calls[0])):
+        self._was_lone, self._asked = self._asked == 1, 0
+        if self._fresh:
+            calls, self._fresh = self._fresh, []
             self._calls.put(calls)
-        self._was_lone = is_lone
 
     def _transacts_here(self, call: _Call) -> bool:
         """Commit a small call of a lone caller in the event loop, if that takes no time.
@@ -142,22 +150,26 @@ class Lane:
         The way to the thread and back takes as long as a quick disk's commit, and the loop has
         nothing else to do if nobody else calls. A slow disk, or a lane in use, is left alone.
         """
-        begun = time.monotonic()
-        if begun < self._slow_until or not self._in_use.acquire(blocking=False):
+        begun, db = time.monotonic(), self._db
+        if db is None or begun < self._slow_until or not self._in_use.acquire(blocking=False):
             return False
         try:
-            self._db.set_busy_timeout(0)
-            self._transact(self._db, [call], patience=0)
+            db.set_busy_timeout(0)
+            self._transact(db, [call], patience=0)
         except apsw.BusyError:  # another process writes: queue up behind it, in the thread
             self._slow_until = begun + AVOID
             return False
         except Exception as error:  # noqa: BLE001  # told to the one who called
-            call.error = self._translated(error)
+            call.error = translated(error, self._path, self._db)
         finally:
-            self._db.set_busy_timeout(BUSY)
+            db.set_busy_timeout(BUSY)
             self._in_use.release()
-        if time.monotonic() - begun > SLOW:
+        if time.monotonic() - begun <= SLOW:
+            self._was_slow = False
+        elif self._was_slow:  # the log was not just folded into the file, at every 1,000th page
             self._slow_until = begun + AVOID
+        else:
+            self._was_slow = True
         _settle([call])
         return True
 
@@ -168,7 +180,7 @@ class Lane:
             if self._turn is not None:
                 self._turn.open()
         except Exception as error:  # noqa: BLE001  # told to the one who opens
-            first.error = self._translated(error)
+            first.error = translated(error, self._path, self._db)
             self._deliver([first])
             return
         self._deliver([first])
@@ -198,7 +210,7 @@ class Lane:
             self._transact(db, calls, patience=BUSY / 1000)
         except Exception as error:  # noqa: BLE001  # told to the one who called
             if len(calls) == 1:
-                calls[0].error = self._translated(error)
+                calls[0].error = translated(error, self._path, self._db)
             else:  # one of them sank the group: each gets a transaction of its own
                 for call in calls:
                     self._group(db, [call])
@@ -248,23 +260,6 @@ class Lane:
                 loop.call_soon_threadsafe(_settle, mine)
             except RuntimeError:  # the loop was closed, and with it whoever waited
                 continue
-
-    def _translated(self, error: Exception) -> Exception:
-        where = f"{self._path}: {error}"
-        if isinstance(error, apsw.FullError):
-            return _because(
-                StoreFull(f"{where}. Make room on its disk; nothing was written."), error
-            )
-        if isinstance(error, apsw.NotADBError):
-            return _because(NotAStore(f"{where}. Name another file, or move this one away."), error)
-        if isinstance(error, apsw.Error):
-            return _because(StoreUnavailable(where), error)
-        return error
-
-
-def _because(error: ErrandsError, cause: Exception) -> ErrandsError:
-    error.__cause__ = cause
-    return error
 
 
 def _identity(path: str) -> tuple[int, int] | None:

@@ -22,6 +22,8 @@ COLUMNS = (
 )  # fmt: skip  # as they stand in a row
 CHANGING = COLUMNS[8:]  # by the transitions of a job that is stored
 
+STATES = {str(state): state for state in State}
+
 decode = msgspec.json.Decoder().decode
 
 
@@ -34,9 +36,11 @@ def as_job(row: Sequence[Any]) -> Job:
     """The job of a row of `COLUMNS`."""
     (id_, task, payload, queue, priority, key, added_at, due_at, free_at, state, attempt, worker,
      started_at, finished_at, result, progress, history, version) = row  # fmt: skip  # as above
-    return Job(
+    due = _at(due_at)
+    return Job.of(
         id=id_, task=task, payload=payload, queue=queue, priority=priority, key=key,
-        added_at=_at(added_at), due_at=_at(due_at), free_at=_at(free_at), state=State(state),
+        added_at=due if added_at == due_at else _at(added_at), due_at=due,
+        free_at=due if free_at == due_at else _at(free_at), state=STATES[state],
         attempt=attempt, worker=worker, started_at=instant(started_at),
         finished_at=instant(finished_at), result=result,
         progress=Progress(*decode(progress)) if progress else None,
@@ -82,23 +86,27 @@ def instant(ms: int | None) -> datetime | None:
     return None if ms is None else _at(ms)
 
 
-def new(job: Job) -> list[Any]:
+def new(job: Job) -> tuple[Any, ...]:
     """A job as a whole, in the order of `COLUMNS`."""
-    return [
-        job.id, job.task, job.payload, job.queue, job.priority, job.key, ms(job.added_at),
-        ms(job.due_at), *changed(job)[1:],
-    ]  # fmt: skip  # in the order of `COLUMNS`
+    added = ms(job.added_at)
+    due = added if job.due_at is job.added_at else ms(job.due_at)
+    return (
+        job.id, job.task, job.payload, job.queue, job.priority, job.key, added, due,
+        due if job.free_at is job.due_at else ms(job.free_at), job.state, job.attempt, job.worker,
+        ms(job.started_at), ms(job.finished_at), job.result, _progress_text(job.progress),
+        _history_text(job.history), job.version,
+    )  # fmt: skip  # in the order of `COLUMNS`
 
 
-def changed(job: Job) -> list[Any]:
+def changed(job: Job) -> tuple[Any, ...]:
     """Its id, and what a transition changes, in the order of `CHANGING`."""
-    return [
+    return (
         job.id, ms(job.free_at), job.state, job.attempt, job.worker, ms(job.started_at),
         ms(job.finished_at), job.result, _progress_text(job.progress),
         _history_text(job.history), job.version,
-    ]  # fmt: skip  # in the order of `CHANGING`
+    )  # fmt: skip  # in the order of `CHANGING`
 
 
-def reported(job: Job) -> list[Any]:
+def reported(job: Job) -> tuple[Any, ...]:
     """Its id, its progress, and the version that it has."""
-    return [job.id, _progress_text(job.progress), job.version]
+    return job.id, _progress_text(job.progress), job.version

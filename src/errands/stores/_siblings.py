@@ -13,6 +13,7 @@ import contextlib
 import os
 import socket
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -25,6 +26,7 @@ except ImportError:  # Windows
 else:
     HAS_LOCKS = True
 
+SETTLED = 0.1  # seconds after which a folder's time tells whether it has changed since
 LONGEST = 100  # bytes in the path of a socket; Linux takes 107, macOS 103
 
 
@@ -42,6 +44,7 @@ class Siblings:
         self._locks: dict[str, int] = {}
         self._ears: dict[str, socket.socket] = {}
         self._mouth: socket.socket | None = None
+        self._seen: tuple[int, list[str]] = -1, []  # the folder's time, and the others' sockets
         self._ringing: asyncio.Handle | None = None
 
     def enlist(self, worker: str) -> None:
@@ -125,12 +128,23 @@ class Siblings:
                 self._mouth.sendto(b"!", address)  # full: it will look anyway; gone: it is dead
 
     def _sockets(self) -> list[str]:
+        """Those of the others; read again only when the folder has changed, as this is often asked.
+
+        A change in the same tick of the file system's clock could go unseen, so that a time
+        which is not past for long says nothing: what git calls racy.
+        """
         try:
-            names = os.listdir(self._folder)  # noqa: PTH208  # names alone, on a hot path
+            changed = os.stat(self._folder).st_mtime_ns  # noqa: PTH116  # on a hot path
+            if changed == self._seen[0]:
+                return self._seen[1]
+            names = os.listdir(self._folder)  # noqa: PTH208  # names alone
         except FileNotFoundError:
             return []
         mine = {f"{worker}.sock" for worker in self._ears}
-        return [name for name in names if name.endswith(".sock") and name not in mine]
+        sockets = [name for name in names if name.endswith(".sock") and name not in mine]
+        if time.time_ns() - changed > SETTLED * 1e9:
+            self._seen = changed, sockets
+        return sockets
 
     @contextlib.contextmanager
     def _address(self, name: str) -> Iterator[str]:

@@ -7,7 +7,7 @@ one JSON array.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -15,16 +15,21 @@ from typing import Any
 import apsw
 
 from .._job import Job, State
-from .._store import Claim, OnConflict, Query, rival_within
+from .._store import OnConflict, Query, rival_within
 from ..errors import JobExists, NotAStore, SchemaTooNew
-from ._rows import COLUMNS, as_job, as_json, decode, instant, ms
+from . import _sql_workers
+from ._beats import COLUMNS as BEATS
+from ._reading import ROWS, UNFINISHED, by_id, many, one, read
+from ._rows import COLUMNS, as_json, ms
 from ._writing import insert, report_progress, update, write
 
-VERSION = 1  # of the tables below; a change adds a step to `UPGRADES`
+VERSION = 2  # of the tables below; a change adds a step to `UPGRADES`
 
-UNFINISHED = "state in ('queued', 'running')"
 FINISHED = "state in ('done', 'failed', 'cancelled')"
 
+FREE = f"""
+create index errands_free on errands_jobs (queue, priority, task, free_at) where {UNFINISHED};
+"""
 TABLES = f"""
 create table errands_meta (name text primary key, value) without rowid;
 create table errands_jobs (
@@ -34,44 +39,17 @@ create table errands_jobs (
     started_at integer, finished_at integer, result text, progress text, history text,
     version integer not null
 ) without rowid;
-create index errands_free on errands_jobs (queue, priority, free_at) where {UNFINISHED};
+{FREE}
 create unique index errands_key on errands_jobs (key) where key is not null and {UNFINISHED};
 create index errands_held on errands_jobs (worker) where state = 'running';
 create index errands_finished on errands_jobs (finished_at) where {FINISHED};
+{_sql_workers.TABLE}
 insert into errands_meta values ('schema', {VERSION});
 """
 OURS = ("errands_meta", "errands_jobs")
-UPGRADES: Mapping[int, str] = {}  # from this version to the next
-
-NAMES = ", ".join(COLUMNS)
-ROWS = f"json_group_array(json_array({NAMES}))"
-# Every pair of queue and priority that has a job, found by skipping through the index.
-PLACES = f"""
-with recursive queues (queue) as (
-    select min(queue) from errands_jobs where {UNFINISHED}
-    union all
-    select (select min(queue) from errands_jobs where {UNFINISHED} and queue > queues.queue)
-    from queues where queue is not null
-), places (queue, priority) as (
-    select queue, (select max(priority) from errands_jobs
-                   where {UNFINISHED} and queue = queues.queue)
-    from queues where queue is not null
-    union all
-    select queue, (select max(priority) from errands_jobs
-                   where {UNFINISHED} and queue = places.queue and priority < places.priority)
-    from places where priority is not null
-)
-select json_group_array(json_array(queue, priority)) from places where priority is not null
-"""
-AT_PLACE = f"""
-{UNFINISHED} and queue = ? and priority = ? and task in (select value from json_each(?))
-"""
-DUE = f"""
-select {ROWS} from (
-    select * from errands_jobs where {AT_PLACE} and free_at <= ? order by free_at, id limit ?
-)
-"""
-NEXT = f"select min(free_at) from errands_jobs where {AT_PLACE}"
+UPGRADES: Mapping[int, str] = {  # from this version to the next
+    1: f"{_sql_workers.TABLE} drop index if exists errands_free; {FREE}",  # at first without tasks
+}
 
 
 def prepare(db: apsw.Connection, paths: list[str]) -> list[None]:
@@ -81,10 +59,10 @@ def prepare(db: apsw.Connection, paths: list[str]) -> list[None]:
         SchemaTooNew: if a newer version made them.
         NotAStore: if a table has one of our names and is not ours.
     """
-    if not set(_many(db, "select name from sqlite_schema where name in (?, ?)", OURS)):
+    if not set(many(db, "select name from sqlite_schema where name in (?, ?)", OURS)):
         db.execute(TABLES)
     _require(db, paths[0], OURS[0], ("name", "value"))
-    found = _one(db, "select value from errands_meta where name = 'schema'")
+    found = one(db, "select value from errands_meta where name = 'schema'")
     if not isinstance(found, int):
         raise NotAStore(f"{paths[0]}: errands_meta says nothing of a schema. Name another file.")
     if found > VERSION:
@@ -92,10 +70,12 @@ def prepare(db: apsw.Connection, paths: list[str]) -> list[None]:
             f"{paths[0]} has schema {found}, and this version of Errands knows {VERSION}: "
             "install the version that wrote it, or a newer one."
         )
+    _require(db, paths[0], OURS[1], ("id", "version"))  # as every version has them
     for version in range(found, VERSION):
         db.execute(UPGRADES[version])
         db.execute("update errands_meta set value = ? where name = 'schema'", (version + 1,))
     _require(db, paths[0], OURS[1], COLUMNS)
+    _require(db, paths[0], _sql_workers.NAME, BEATS)
     return [None] * len(paths)
 
 
@@ -125,27 +105,12 @@ def add_anyway(
     return answers
 
 
-def claim(db: apsw.Connection, calls: list[Claim]) -> list[list[Job]]:
-    """See `Store.claim`."""
-    return [_claim(db, call) for call in calls]
-
-
-def next_free(db: apsw.Connection, calls: list[Claim]) -> list[datetime | None]:
-    """See `Store.next_free`."""
-    answers = []
-    for call in calls:
-        tasks = as_json(call.tasks)
-        found = [_one(db, NEXT, (*place, tasks)) for place in _places(db, call)]
-        answers.append(instant(min((ms for ms in found if ms is not None), default=None)))
-    return answers
-
-
 def save(db: apsw.Connection, calls: list[Sequence[Job]]) -> list[set[str]]:
     """See `Store.save`."""
     changed = [job for jobs in calls for job in jobs]
     if write(db, update, changed) == len(changed):
         return [{job.id for job in jobs} for jobs in calls]
-    there = {job.id: job for job in _by_id(db, [job.id for job in changed])}
+    there = {job.id: job for job in by_id(db, [job.id for job in changed])}
     return [{job.id for job in jobs if _is_stored(job, there.get(job.id))} for jobs in calls]
 
 
@@ -162,7 +127,7 @@ def extend(db: apsw.Connection, calls: list[tuple[list[str], str, datetime]]) ->
     for ids, worker, until in calls:
         which = (worker, as_json(ids))
         db.execute(f"update errands_jobs set free_at = ? where {held}", (ms(until), *which))
-        answers.append(set(_many(db, f"select id from errands_jobs where {held}", which)))
+        answers.append(set(many(db, f"select id from errands_jobs where {held}", which)))
     return answers
 
 
@@ -181,7 +146,7 @@ def remove(db: apsw.Connection, calls: list[Sequence[Job]]) -> list[set[str]]:
 
 def get(db: apsw.Connection, ids: list[str]) -> list[Job | None]:
     """See `Store.get`."""
-    there = {job.id: job for job in _by_id(db, ids)}
+    there = {job.id: job for job in by_id(db, ids)}
     return [there.get(job_id) for job_id in ids]
 
 
@@ -218,30 +183,8 @@ def free(db: apsw.Connection, calls: list[tuple[str, datetime]]) -> list[int]:
 
 
 def _require(db: apsw.Connection, path: str, table: str, columns: Sequence[str]) -> None:
-    if not set(columns) <= set(_many(db, "select name from pragma_table_info(?)", (table,))):
+    if not set(columns) <= set(many(db, "select name from pragma_table_info(?)", (table,))):
         raise NotAStore(f"{path}: its {table} was not made by Errands. Name another file.")
-
-
-def _claim(db: apsw.Connection, call: Claim) -> list[Job]:
-    tasks, now = as_json(call.tasks), ms(call.now)
-    places = _places(db, call)
-    found: list[Job] = []
-    for priority in sorted({priority for _, priority in places}, reverse=True):
-        room = call.limit - len(found)
-        if not room:
-            break
-        level = [place for place in places if place[1] == priority]
-        free = [job for place in level for job in _jobs(db, DUE, (*place, tasks, now, room))]
-        found += sorted(free, key=lambda job: (job.free_at, job.id))[:room]
-    claimed = [job.claimed(call.worker, call.now, call.lease) for job in found]
-    write(db, update, claimed)
-    return claimed
-
-
-def _places(db: apsw.Connection, call: Claim) -> list[tuple[str, int]]:
-    places = decode(_one(db, PLACES))
-    wanted = call.queues
-    return [(queue, priority) for queue, priority in places if wanted is None or queue in wanted]
 
 
 def _find(db: apsw.Connection, query: Query) -> list[Job]:
@@ -262,15 +205,15 @@ def _find(db: apsw.Connection, query: Query) -> list[Job]:
             where.append(clause)
             values.append(value)
     sql = f"select * from errands_jobs where {' and '.join(where)} order by id desc limit ?"
-    return list(_jobs(db, f"select {ROWS} from ({sql})", (*values, query.limit)))
+    return list(read(db, f"select {ROWS} from ({sql})", (*values, query.limit)))
 
 
 def _there(db: apsw.Connection, job: Job) -> Job | None:
     """What is stored of this id, or else what has its key."""
-    same = list(_by_id(db, [job.id]))
+    same = list(by_id(db, [job.id]))
     if not same and job.key is not None:
         sql = f"select {ROWS} from errands_jobs where key = ? and {UNFINISHED}"
-        same = list(_jobs(db, sql, (job.key,)))
+        same = list(read(db, sql, (job.key,)))
     return same[0] if same else None
 
 
@@ -289,20 +232,3 @@ def _replace(db: apsw.Connection, job: Job) -> Job:
 
 def _is_stored(job: Job, there: Job | None) -> bool:
     return there is not None and replace(job, key=there.key) == there
-
-
-def _by_id(db: apsw.Connection, ids: Sequence[str]) -> Iterable[Job]:
-    sql = f"select {ROWS} from errands_jobs where id in (select value from json_each(?))"
-    return _jobs(db, sql, (as_json(ids),))
-
-
-def _jobs(db: apsw.Connection, sql: str, values: tuple[Any, ...]) -> Iterable[Job]:
-    return map(as_job, decode(_one(db, sql, values)))
-
-
-def _one(db: apsw.Connection, sql: str, values: tuple[Any, ...] = ()) -> Any:
-    return next(iter(_many(db, sql, values)), None)
-
-
-def _many(db: apsw.Connection, sql: str, values: tuple[Any, ...]) -> Iterable[Any]:
-    return (value for (value,) in db.execute(sql, values).fetchall())

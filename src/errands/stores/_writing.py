@@ -25,7 +25,7 @@ class Write:
     """
 
     text: Callable[[int], str]
-    row: Callable[[Job], list[Any]]
+    row: Callable[[Job], tuple[Any, ...]]
 
 
 def write(db: apsw.Connection, statement: Write, jobs: Sequence[Job]) -> int:
@@ -33,7 +33,9 @@ def write(db: apsw.Connection, statement: Write, jobs: Sequence[Job]) -> int:
     written, start = 0, 0
     for size in SIZES:
         while len(jobs) - start >= size:
-            values = [v for job in jobs[start : start + size] for v in statement.row(job)]
+            values: list[Any] = []
+            for job in jobs[start : start + size]:
+                values += statement.row(job)
             db.execute(statement.text(size), values)
             written, start = written + db.changes(), start + size
     return written

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from .._clock import local_time
 from .._finish import finish
+from .._heartbeat import Heartbeat
 from .._job import Job, State
 from .._store import Claim, OnConflict, Query
 from ..errors import SetupError
@@ -18,7 +19,7 @@ try:
     import psycopg
     from psycopg.errors import UniqueViolation
 
-    from . import _pg_adding, _pg_schema, _pg_sql, _pg_statements
+    from . import _pg_adding, _pg_schema, _pg_sql, _pg_statements, _pg_workers
     from ._pg_address import address_of
     from ._pg_errors import translated
     from ._pg_lane import Lane
@@ -126,10 +127,14 @@ class PostgresStore:
 
     async def get(self, job_id: str) -> Job | None:
         """See `Store.get`."""
+        if "\0" in job_id:  # no text of the server's has one
+            return None
         return await self._looking.call(_pg_sql.get, job_id)  # type: ignore[no-any-return]  # as above
 
     async def find(self, query: Query) -> list[Job]:
         """See `Store.find`."""
+        if any("\0" in (text or "") for text in (query.queue, query.task, query.key, query.text)):
+            return []
         return await self._looking.call(_pg_sql.find, query)  # type: ignore[no-any-return]  # as above
 
     async def count(self) -> Mapping[tuple[str, State], int]:
@@ -161,6 +166,18 @@ class PostgresStore:
             self._bell.ring()
             self._crier.cry()
         return freed
+
+    async def beat(self, heartbeat: Heartbeat) -> None:
+        """See `Store.beat`."""
+        await self._looking.call(_pg_workers.beat, heartbeat)
+
+    async def workers(self) -> list[Heartbeat]:
+        """See `Store.workers`."""
+        return await self._looking.call(_pg_workers.workers, None)  # type: ignore[no-any-return]  # as above
+
+    async def prune_workers(self, before: datetime) -> int:
+        """See `Store.prune_workers`."""
+        return await self._looking.call(_pg_workers.prune_workers, before)  # type: ignore[no-any-return]  # as above
 
     async def now(self) -> datetime:
         """See `Store.now`: the server's clock, the only one that all machines share."""

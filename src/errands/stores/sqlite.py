@@ -13,9 +13,10 @@ import apsw
 
 from .._clock import local_time
 from .._finish import finish
+from .._heartbeat import Heartbeat
 from .._job import Job, State
 from .._store import Claim, OnConflict, Query
-from . import _sql
+from . import _claims, _sql, _sql_workers
 from ._bell import Bell, is_news
 from ._lane import BUSY, Lane
 from ._siblings import Siblings
@@ -73,11 +74,11 @@ class SQLiteStore:
 
     async def claim(self, claim: Claim) -> list[Job]:
         """See `Store.claim`."""
-        return await self._writer.call(_sql.claim, claim)  # type: ignore[no-any-return]  # a lane carries anything
+        return await self._writer.call(_claims.claim, claim)  # type: ignore[no-any-return]  # a lane carries anything
 
     async def next_free(self, claim: Claim) -> datetime | None:
         """See `Store.next_free`."""
-        return await self._reader.call(_sql.next_free, claim)  # type: ignore[no-any-return]  # as above
+        return await self._reader.call(_claims.next_free, claim)  # type: ignore[no-any-return]  # as above
 
     async def save(self, jobs: Sequence[Job]) -> set[str]:
         """See `Store.save`."""
@@ -123,9 +124,22 @@ class SQLiteStore:
         freed = 0
         for worker in self._siblings.dead():
             freed += await self._writer.call(_sql.free, (worker, now))
+            await self._writer.call(_sql_workers.bury, (worker, now))
         if freed:
             self._bell.ring()
         return freed
+
+    async def beat(self, heartbeat: Heartbeat) -> None:
+        """See `Store.beat`."""
+        await self._writer.call(_sql_workers.beat, heartbeat)
+
+    async def workers(self) -> list[Heartbeat]:
+        """See `Store.workers`."""
+        return await self._reader.call(_sql_workers.workers, None)  # type: ignore[no-any-return]  # as above
+
+    async def prune_workers(self, before: datetime) -> int:
+        """See `Store.prune_workers`."""
+        return await self._writer.call(_sql_workers.prune_workers, before)  # type: ignore[no-any-return]  # as above
 
     async def now(self) -> datetime:
         """See `Store.now`: all who share the file share this machine's clock."""

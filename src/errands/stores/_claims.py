@@ -1,0 +1,100 @@
+"""The claims of the SQLite store: which jobs are free, best first, whatever else there is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from itertools import groupby
+
+import apsw
+
+from .._job import Job
+from .._store import Claim
+from ._reading import ROWS, UNFINISHED, by_id, one, read
+from ._rows import decode, instant, ms
+from ._writing import update, write
+
+Place = tuple[str, int, str]  # queue, priority, task
+
+# Every queue, priority and task that has a job, found by skipping through the index: so that no
+# number of jobs of tasks that a worker does not know stands in its way.
+PLACES = f"""
+with recursive queues (queue) as (
+    select min(queue) from errands_jobs where {UNFINISHED}
+    union all
+    select (select min(queue) from errands_jobs where {UNFINISHED} and queue > queues.queue)
+    from queues where queue is not null
+), levels (queue, priority) as (
+    select queue, (select max(priority) from errands_jobs
+                   where {UNFINISHED} and queue = queues.queue)
+    from queues where queue is not null
+    union all
+    select queue, (select max(priority) from errands_jobs
+                   where {UNFINISHED} and queue = levels.queue and priority < levels.priority)
+    from levels where priority is not null
+), places (queue, priority, task) as (
+    select queue, priority, (select min(task) from errands_jobs
+                             where {UNFINISHED} and queue = levels.queue
+                             and priority = levels.priority)
+    from levels where priority is not null
+    union all
+    select queue, priority, (select min(task) from errands_jobs
+                             where {UNFINISHED} and queue = places.queue
+                             and priority = places.priority and task > places.task)
+    from places where task is not null
+)
+select json_group_array(json_array(queue, priority, task)) from places where task is not null
+"""
+AT_PLACE = f"{UNFINISHED} and queue = ? and priority = ? and task = ?"
+DUE = f"from errands_jobs where {AT_PLACE} and free_at <= ? order by free_at, id limit ?"
+DUE_IDS = f"select json_group_array(json_array(free_at, id)) from (select free_at, id {DUE})"
+DUE_ROWS = f"select {ROWS} from (select * {DUE})"
+NEXT = f"select min(free_at) from errands_jobs where {AT_PLACE}"
+
+
+def claim(db: apsw.Connection, calls: list[Claim]) -> list[list[Job]]:
+    """See `Store.claim`."""
+    return [_claim(db, call) for call in calls]
+
+
+def next_free(db: apsw.Connection, calls: list[Claim]) -> list[datetime | None]:
+    """See `Store.next_free`."""
+    answers = []
+    for call in calls:
+        found = [one(db, NEXT, place) for place in _places(db, call)]
+        answers.append(instant(min((ms for ms in found if ms is not None), default=None)))
+    return answers
+
+
+def _claim(db: apsw.Connection, call: Claim) -> list[Job]:
+    found: list[Job] = []
+    places = sorted(_places(db, call), key=_priority, reverse=True)
+    for _, level in groupby(places, key=_priority):
+        room = call.limit - len(found)
+        if not room:
+            break
+        found += _due(db, list(level), ms(call.now), room)
+    claimed = [job.claimed(call.worker, call.now, call.lease) for job in found]
+    write(db, update, claimed)
+    return claimed
+
+
+def _due(db: apsw.Connection, level: Sequence[Place], now: int, limit: int) -> Iterable[Job]:
+    """The jobs of these places, which have one priority, that were free first."""
+    if len(level) == 1:
+        return read(db, DUE_ROWS, (*level[0], now, limit))
+    free = [pair for place in level for pair in decode(one(db, DUE_IDS, (*place, now, limit)))]
+    first = by_id(db, [job_id for _, job_id in sorted(free)[:limit]])
+    return sorted(first, key=lambda job: (job.free_at, job.id))
+
+
+def _places(db: apsw.Connection, call: Claim) -> list[Place]:
+    return [
+        (queue, priority, task)
+        for queue, priority, task in decode(one(db, PLACES))
+        if task in call.tasks and (call.queues is None or queue in call.queues)
+    ]
+
+
+def _priority(place: Place) -> int:
+    return place[1]

@@ -1,0 +1,51 @@
+"""The statements of the SQLite store about workers: one row each, from its start to a day after."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import apsw
+
+from .._heartbeat import Heartbeat
+from ._beats import COLUMNS, heartbeat_of, row_of
+from ._rows import ms
+
+NAME = "errands_workers"
+# A table of that name may be somebody else's: what it looks like is checked afterwards.
+TABLE = f"""
+create table if not exists {NAME} (
+    worker text primary key, host text not null, pid integer not null, queues text,
+    slots integer not null, running integer not null, version text not null,
+    started_at integer not null, seen_at integer not null, gone_at integer
+) without rowid;
+"""
+BEAT = f"insert or replace into {NAME} values ({', '.join('?' * len(COLUMNS))})"
+
+
+def beat(db: apsw.Connection, beats: list[Heartbeat]) -> list[None]:
+    """See `Store.beat`."""
+    db.executemany(BEAT, [row_of(beat) for beat in beats])
+    return [None] * len(beats)
+
+
+def workers(db: apsw.Connection, calls: list[None]) -> list[list[Heartbeat]]:
+    """See `Store.workers`."""
+    sql = f"select {', '.join(COLUMNS)} from {NAME} order by started_at desc, worker desc"
+    found = [heartbeat_of(row) for row in db.execute(sql).fetchall()]
+    return [found for _ in calls]
+
+
+def bury(db: apsw.Connection, calls: list[tuple[str, datetime]]) -> list[None]:
+    """Mark a worker that died, unless it had said good-bye."""
+    sql = f"update {NAME} set running = 0, gone_at = ? where worker = ? and gone_at is null"
+    db.executemany(sql, [(ms(now), worker) for worker, now in calls])
+    return [None] * len(calls)
+
+
+def prune_workers(db: apsw.Connection, instants: list[datetime]) -> list[int]:
+    """See `Store.prune_workers`."""
+    answers = []
+    for before in instants:
+        db.execute(f"delete from {NAME} where coalesce(gone_at, seen_at) < ?", (ms(before),))
+        answers.append(db.changes())
+    return answers
