@@ -218,6 +218,7 @@ async def test_tables_are_where_new_tables_of_the_user_are(postgres: PostgresSer
         "create table {}.errands_jobs (id text)",
         "create table {}.errands_meta (name text)",
         "create table {}.errands_enlisted (name text)",
+        "create table {}.errands_workers (name text)",
     ],
 )
 async def test_a_foreign_table_of_our_name_is_left_alone(
@@ -325,7 +326,7 @@ async def test_two_versions_of_a_job_are_saved_in_one_batch(store: PostgresStore
     ended = again.cancelled(NOW)
     answers = await asyncio.gather(store.save([again]), store.save([ended]))
 
-    assert [{running.id}, {running.id}] == answers
+    assert [{running.id}, {running.id}] == list(answers)
     assert ended == await store.get(running.id)
 
 

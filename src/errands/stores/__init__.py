@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from importlib import import_module
 from typing import cast
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
@@ -26,7 +25,7 @@ def store_at(url: str) -> Store:
     scheme, colon, _ = url.partition(":")
     if not colon or scheme not in SCHEMES:
         known = ", ".join(f"{s}:" for s in SCHEMES)
-        shown = re.sub("//([^/:@]*):.*@", r"//\1:…@", url)  # without its password
+        shown = without_password(url)
         raise ValueError(f"no store for {shown!r}: expected a URL that starts with one of {known}")
     module, _, name = SCHEMES[scheme].partition(":")
     return cast("Store", getattr(import_module(module), name)(url))

@@ -20,7 +20,6 @@ from ._pg_statements import (
     NAMES,
     NEXT,
     NOTIFY,
-    NUL,
     PRUNE,
     REMOVE,
     REPORT,
@@ -167,8 +166,6 @@ async def _found(session: Session, query: Query) -> list[Row]:
         if value is not None:
             where.append(clause)
             values[name] = value
-    if any(NUL in value for value in values.values() if isinstance(value, str)):
-        return []
     sql = f"select {NAMES} from errands_jobs where {' and '.join(where)}"
     return await session.rows(f"{sql} order by id desc limit %(limit)s", values)
 

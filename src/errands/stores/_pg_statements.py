@@ -25,8 +25,6 @@ def given(columns: Sequence[str]) -> str:
     return f"json_to_recordset(%(jobs)s::json) as new ({', '.join(typed)})"
 
 
-NUL = "\0"  # the one character that PostgreSQL does not keep
-
 NAMES = ", ".join(COLUMNS)
 JOB = ", ".join(f"j.{name}" for name in COLUMNS)
 INSERT = f"""
@@ -148,8 +146,7 @@ where j.state = 'running' and j.worker = dead.worker returning j.id
 
 async def by_id(session: Session, ids: Sequence[str]) -> list[Job]:
     """The jobs that are stored of these ids."""
-    ids = [job_id for job_id in ids if NUL not in job_id]
-    return [as_job(row) for row in await session.rows(BY_ID, {"ids": ids})] if ids else []
+    return [as_job(row) for row in await session.rows(BY_ID, {"ids": list(ids)})] if ids else []
 
 
 async def ids_of(
