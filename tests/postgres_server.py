@@ -97,7 +97,7 @@ def running_server() -> Iterator[PostgresServer]:
         is_root = hasattr(os, "geteuid") and os.geteuid() == 0
         binaries = _binaries(folder if is_root else None)
         owner = "nobody" if is_root else None
-        server = PostgresServer(binaries, folder / "server", _free_port(), owner)
+        server = PostgresServer(binaries, folder / "server", free_port(), owner)
         server.create()
         server.start()
         try:
@@ -129,7 +129,8 @@ def _binaries(into: Path | None) -> Path:
     return found[-1]
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port on which nobody listens."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         return int(taken.getsockname()[1])

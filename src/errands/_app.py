@@ -33,8 +33,9 @@ class Errands:
     """Background tasks for one application.
 
     Args:
-        store: A store, or the URL of one: `memory:`, `sqlite:///errands.db`. Left out, it is
-            `$ERRANDS_URL`, or else `sqlite:///errands.db`.
+        store: A store, or the URL of one: `memory:`, `sqlite:///errands.db`,
+            `postgresql://user:password@host/database`. Left out, it is `$ERRANDS_URL`, or else
+            `sqlite:///errands.db`.
         middleware: What wraps each run of a job, outermost first: `async def layer(job,
             call_next)`, which returns what `await call_next(job)` returned.
         keep: How long finished jobs are kept, in seconds; a week by default.
