@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any, overload
 
-import apsw
 import msgspec
 
 from .._job import Attempt, Job, Outcome, Progress, State
+from ._database import Database
 
 COLUMNS = (
     "id", "task", "payload", "queue", "priority", "key", "added_at", "due_at",
@@ -48,7 +48,7 @@ class Write:
     row: Callable[[Job], tuple[Any, ...]]
 
 
-def write(db: apsw.Connection, statement: Write, jobs: Sequence[Job]) -> int:
+def write(db: Database, statement: Write, jobs: Sequence[Job]) -> int:
     """Write jobs, and say how many rows that changed."""
     changed, start = 0, 0
     for size in SIZES:
@@ -61,23 +61,23 @@ def write(db: apsw.Connection, statement: Write, jobs: Sequence[Job]) -> int:
     return changed
 
 
-def by_id(db: apsw.Connection, ids: Sequence[str]) -> Iterable[Job]:
+def by_id(db: Database, ids: Sequence[str]) -> Iterable[Job]:
     """The jobs of these ids, in no order."""
     sql = f"select {ROWS} from errands_jobs where id in (select value from json_each(?))"
     return read(db, sql, (as_json(ids),))
 
 
-def read(db: apsw.Connection, sql: str, values: tuple[Any, ...]) -> Iterable[Job]:
+def read(db: Database, sql: str, values: tuple[Any, ...]) -> Iterable[Job]:
     """The jobs that a query selects as `ROWS`."""
     return map(_as_job, decode(one(db, sql, values)))
 
 
-def one(db: apsw.Connection, sql: str, values: tuple[Any, ...] = ()) -> Any:
+def one(db: Database, sql: str, values: tuple[Any, ...] = ()) -> Any:
     """The value that a query selects, `None` if there is none."""
     return next(iter(many(db, sql, values)), None)
 
 
-def many(db: apsw.Connection, sql: str, values: tuple[Any, ...]) -> Iterable[Any]:
+def many(db: Database, sql: str, values: tuple[Any, ...]) -> Iterable[Any]:
     """The values that a query selects, one a row."""
     return (value for (value,) in db.execute(sql, values).fetchall())
 

@@ -15,22 +15,28 @@ from .._clock import local_time
 from .._finish import finish
 from .._job import Job, State
 from .._store import Claim, OnConflict, Query
-from . import _claims, _sql
+from . import _claims, _drivers, _sql
 from ._bell import Bell, is_news
+from ._database import Database, OwnDatabase
 from ._lane import BUSY, Lane
 from ._siblings import Siblings
 from ._turn import Turn
 
 FEW = 4  # jobs that are written in no time
 PATIENCE = 10.0  # seconds that a thread waits for the writer
+DRIVER = "apsw"  # by default: it brings an SQLite that is new
 SYNCHRONOUS = ("full", "normal", "extra")
 
 
 class SQLiteStore:
     """Keeps jobs in one file, `sqlite:///errands.db`.
 
-    Options of the URL: `?synchronous=normal` gives up the last few jobs at a power cut for
-    speed; the default, `full`, loses none.
+    Options of the URL:
+
+    - `?synchronous=normal` gives up the last few jobs at a power cut for speed; the default,
+      `full`, loses none.
+    - `?driver=sqlite3` opens the file with the standard library instead of apsw: for a file
+      that the application opens with it, too. See `docs/transactions.md`.
     """
 
     def __init__(self, url: str) -> None:
@@ -39,7 +45,7 @@ class SQLiteStore:
         Raises:
             ValueError: if the URL names no file, or an option that there is not.
         """
-        self._path, self._synchronous = _parsed(url)
+        self._path, self._synchronous, self._driver = _parsed(url)
         folder = self._path.with_name(f"{self._path.name}-workers")
         self._bell = Bell()
         self._siblings = Siblings(folder, self._bell.ring)
@@ -50,12 +56,17 @@ class SQLiteStore:
         path = str(self._path)
         self._writer = Lane(self._connect, path, Turn(self._path.parent))
         self._reader = Lane(self._connect, path)
-        await self._writer.open()
+        _drivers.take(self._driver, path)
         try:
-            await self._writer.call(_sql.prepare, path)
-            await self._reader.open()
+            await self._writer.open()
+            try:
+                await self._writer.call(_sql.prepare, path)
+                await self._reader.open()
+            except BaseException:
+                await self._writer.close()
+                raise
         except BaseException:
-            await self._writer.close()
+            _drivers.leave(self._driver, path)
             raise
         return self
 
@@ -139,9 +150,10 @@ class SQLiteStore:
                 await self._writer.close()
             finally:
                 self._siblings.close()
+                _drivers.leave(self._driver, str(self._path))
 
-    def _connect(self) -> apsw.Connection:
-        db = apsw.Connection(str(self._path))
+    def _connect(self) -> OwnDatabase:
+        db = _drivers.connected(self._driver, str(self._path))
         try:
             db.set_busy_timeout(BUSY)
             _write_ahead(db)
@@ -157,7 +169,7 @@ class SQLiteStore:
             self._siblings.ring()
 
 
-def _write_ahead(db: apsw.Connection) -> None:
+def _write_ahead(db: Database) -> None:
     """Turn a new file into one with a write-ahead log, with whoever else is just doing that.
 
     SQLite asks for an exclusive lock here, and does not wait for it.
@@ -173,7 +185,7 @@ def _write_ahead(db: apsw.Connection) -> None:
             time.sleep(0.005)
 
 
-def _parsed(url: str) -> tuple[Path, str]:
+def _parsed(url: str) -> tuple[Path, str, str]:
     rest, _, query = url.removeprefix("sqlite:").partition("?")
     path = unquote(rest.removeprefix("///"))
     if not rest.startswith("///") or not path or path.startswith(":"):
@@ -183,8 +195,13 @@ def _parsed(url: str) -> tuple[Path, str]:
         )
     options = dict(parse_qsl(query, keep_blank_values=True))
     synchronous = options.pop("synchronous", "full").lower()
+    driver = options.pop("driver", DRIVER)
     if options:
-        raise ValueError(f"{url!r}: unknown option {min(options)!r}, expected synchronous")
+        raise ValueError(
+            f"{url!r}: unknown option {min(options)!r}, expected synchronous or driver"
+        )
     if synchronous not in SYNCHRONOUS:
         raise ValueError(f"{url!r}: synchronous is one of {', '.join(SYNCHRONOUS)}")
-    return Path(path).absolute(), synchronous
+    if driver not in _drivers.DRIVERS:
+        raise ValueError(f"{url!r}: driver is one of {', '.join(_drivers.DRIVERS)}")
+    return Path(path).absolute(), synchronous, driver
