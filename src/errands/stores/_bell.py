@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable
 
 from .._job import Job, State
 
 Ring = Callable[[], object]
+
+ECHOES = (0.01, 0.04, 0.15, 0.6)  # seconds from one to the next
 
 
 class Bell:
@@ -25,6 +28,40 @@ class Bell:
         """Call every listener."""
         for ring in tuple(self._listeners):
             ring()
+
+
+class Echo:
+    """Rings a few times after something that may become news without our being told.
+
+    Args:
+        ring: Tells everyone.
+    """
+
+    def __init__(self, ring: Ring) -> None:
+        """Be silent."""
+        self._ring = ring
+        self._next: asyncio.TimerHandle | None = None
+
+    def begin(self) -> None:
+        """Ring soon, and again after growing pauses."""
+        self.end()
+        self._wait(0)
+
+    def end(self) -> None:
+        """Ring no more."""
+        if self._next is not None:
+            self._next.cancel()
+            self._next = None
+
+    def _wait(self, number: int) -> None:
+        loop = asyncio.get_running_loop()
+        self._next = loop.call_later(ECHOES[number], self._sound, number)
+
+    def _sound(self, number: int) -> None:
+        self._next = None
+        if number + 1 < len(ECHOES):
+            self._wait(number + 1)
+        self._ring()
 
 
 def is_news(jobs: Iterable[Job]) -> bool:

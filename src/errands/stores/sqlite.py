@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Self
+from typing import Any, Self, TypeVar
 from urllib.parse import parse_qsl, unquote
 
 import apsw
@@ -15,12 +15,15 @@ from .._clock import local_time
 from .._finish import finish
 from .._job import Job, State
 from .._store import Claim, OnConflict, Query
-from . import _claims, _drivers, _sql
-from ._bell import Bell, is_news
+from . import _claims, _drivers, _fork, _sql
+from ._bell import Bell, Echo, is_news
+from ._borrowed_sqlite import within
 from ._database import Database, OwnDatabase
 from ._lane import BUSY, Lane
 from ._siblings import Siblings
 from ._turn import Turn
+
+T = TypeVar("T")
 
 FEW = 4  # jobs that are written in no time
 PATIENCE = 10.0  # seconds that a thread waits for the writer
@@ -49,6 +52,7 @@ class SQLiteStore:
         folder = self._path.with_name(f"{self._path.name}-workers")
         self._bell = Bell()
         self._siblings = Siblings(folder, self._bell.ring)
+        self._echo = Echo(self._ring)
         self.listen = self._bell.listen
 
     async def __aenter__(self) -> Self:
@@ -82,6 +86,16 @@ class SQLiteStore:
         self._tell(kept)
         return kept
 
+    async def add_within(
+        self, connection: Any, jobs: Sequence[Job], on_conflict: OnConflict = "keep"
+    ) -> list[Job]:
+        """See `Store.add_within`."""
+        work = _sql.add if on_conflict == "keep" else _sql.add_anyway
+        [kept] = await self._within(connection, lambda db: work(db, [(jobs, on_conflict)]))
+        if is_news(kept):
+            self._echo.begin()  # nobody tells us of the commit
+        return kept
+
     async def claim(self, claim: Claim) -> list[Job]:
         """See `Store.claim`."""
         return await self._writer.call(_claims.claim, claim)  # type: ignore[no-any-return]  # a lane carries anything
@@ -94,6 +108,11 @@ class SQLiteStore:
         """See `Store.save`."""
         saved: set[str] = await self._writer.call(_sql.save, jobs, is_small=len(jobs) <= FEW)
         self._tell([job for job in jobs if job.id in saved])
+        return saved
+
+    async def save_within(self, connection: Any, jobs: Sequence[Job]) -> set[str]:
+        """See `Store.save_within`."""
+        [saved] = await self._within(connection, lambda db: _sql.save(db, [jobs]))
         return saved
 
     async def report(self, jobs: Collection[Job]) -> None:
@@ -143,6 +162,7 @@ class SQLiteStore:
         return local_time()
 
     async def _close(self) -> None:
+        self._echo.end()
         try:
             await self._reader.close()
         finally:
@@ -151,6 +171,10 @@ class SQLiteStore:
             finally:
                 self._siblings.close()
                 _drivers.leave(self._driver, str(self._path))
+
+    async def _within(self, connection: Any, work: Callable[[Database], T]) -> T:
+        _fork.refuse(str(self._path))
+        return await within(connection, self._driver, str(self._path), work)
 
     def _connect(self) -> OwnDatabase:
         db = _drivers.connected(self._driver, str(self._path))
@@ -165,8 +189,11 @@ class SQLiteStore:
 
     def _tell(self, jobs: Sequence[Job]) -> None:
         if is_news(jobs):
-            self._bell.ring()
-            self._siblings.ring()
+            self._ring()
+
+    def _ring(self) -> None:
+        self._bell.ring()
+        self._siblings.ring()
 
 
 def _write_ahead(db: Database) -> None:
