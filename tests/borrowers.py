@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import aiosqlite
@@ -139,3 +141,37 @@ SQLITE: dict[str, tuple[str, Maker]] = {  # the store's driver, and what the app
     "apsw": ("apsw", by_apsw),
     "fastlite": ("apsw", by_fastlite),
 }
+
+
+async def execute(connection: Any, sql: str) -> Any:
+    """Run a statement as the owner of the connection does."""
+    if isinstance(connection, fastlite.Database):
+        connection = connection.conn
+    is_sqlalchemy = type(connection).__module__.startswith("sqlalchemy")
+    answer = connection.execute(sqlalchemy.text(sql) if is_sqlalchemy else sql)
+    return await answer if inspect.isawaitable(answer) else answer
+
+
+async def value(connection: Any, sql: str) -> Any:
+    """What a query selects: one value."""
+    row = (await execute(connection, sql)).fetchone()
+    return (await row if inspect.isawaitable(row) else row)[0]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an application has its tables and its jobs.
+
+    Attributes:
+        url: The store's.
+        begin: Gives a connection with a transaction open.
+    """
+
+    url: str
+    begin: Begin
+
+
+def place_in(path: str, borrower: str) -> Place:
+    """One in an SQLite file."""
+    driver, make = SQLITE[borrower]
+    return Place(f"sqlite:///{path}?driver={driver}", lambda: make(path))

@@ -6,7 +6,7 @@ from ._background import AddingLater, BackgroundTasks
 from ._clock import Clock, Timer
 from ._job import Attempt, Job, Outcome, Progress, State, new_id
 from ._retry import Retry
-from ._runner import Middleware, Next, current_job, progress, track
+from ._runner import CurrentJob, Middleware, Next, current_job, progress, track
 from ._store import Claim, OnConflict, Query, Store
 from ._task import Declared
 from .errors import ErrandsError
@@ -18,6 +18,7 @@ __all__ = [
     "BackgroundTasks",
     "Claim",
     "Clock",
+    "CurrentJob",
     "Declared",
     "Errands",
     "ErrandsError",
