@@ -17,7 +17,6 @@ from measuring import (
     ROUNDS,
     Column,
     Promise,
-    awake,
     heading,
     interleaved,
     percentile,
@@ -113,17 +112,16 @@ ONE, MANY = "Errands, 1 caller", "Errands, 100 callers"
 
 def main() -> None:
     heading(__doc__)
-    with awake():
-        few, many = scaled(2_000), scaled(10_000)
-        paces = interleaved(
-            {
-                RAW: partial(insert, number=few),
-                HUEY: partial(huey, number=few),
-                ONE: partial(errands, number=few, callers=1),
-                MANY: partial(errands, number=many, callers=100),
-            },
-            rounds=2 * ROUNDS + 1,  # short ones: a flush that had to wait spoils one of them
-        )
+    few, many = scaled(2_000), scaled(10_000)
+    paces = interleaved(
+        {
+            RAW: partial(insert, number=few),
+            HUEY: partial(huey, number=few),
+            ONE: partial(errands, number=few, callers=1),
+            MANY: partial(errands, number=many, callers=100),
+        },
+        rounds=2 * ROUNDS + 1,  # short ones: a flush that had to wait spoils one of them
+    )
     rates = {name: [pace.rate for pace in turns] for name, turns in paces.items()}
     medians = {name: [pace.p50 for pace in turns] for name, turns in paces.items()}
     worst = {name: [pace.p99 for pace in turns] for name, turns in paces.items()}

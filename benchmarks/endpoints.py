@@ -1,9 +1,11 @@
 """Endpoints: requests per second under 32 connections that are kept alive, and their p99.
 
 Local: an endpoint that adds one local task, against the same with Starlette's own
-BackgroundTasks. Durable: one that adds a job, flushed to SQLite before the response starts,
-against one that adds nothing and knows nothing of Errands; where the process also runs the
-jobs, and where it leaves them to others. FastHTML answers htmx requests: fragments, no pages.
+BackgroundTasks; and against that where the framework also fills a parameter that it does not
+know by heart, as it fills ours (in FastAPI by a dependency). Durable: one that adds a job,
+flushed to SQLite before the response starts, against one that adds nothing and knows nothing
+of Errands; where the process also runs the jobs, and where it leaves them to others. FastHTML
+answers htmx requests: fragments, no pages.
 """
 
 from __future__ import annotations
@@ -17,7 +19,6 @@ from measuring import (
     Promise,
     Samples,
     apart,
-    awake,
     heading,
     percentile,
     scaled,
@@ -30,11 +31,13 @@ from measuring.server import serving
 FRAMEWORKS = ("fastapi", "fasthtml")
 KINDS = ("plain", "working", "adding")
 NONE, LOCAL, HUEY = "adds none", "local, Starlette's", "durable, huey in a thread"
+HANDED = "local, Starlette's, one more parameter"
 OURS_NONE, OURS_LOCAL = "adds none, Errands installed", "local, Errands"
 WORKING, ADDING = "durable, Errands, jobs run here", "durable, Errands, jobs run elsewhere"
 ENDPOINTS = {  # neighbours are compared
     LOCAL: ("plain", "/local"),
     OURS_LOCAL: ("working", "/local"),
+    HANDED: ("plain", "/handed"),
     NONE: ("plain", "/none"),
     OURS_NONE: ("working", "/none"),
     WORKING: ("working", "/durable"),
@@ -69,6 +72,9 @@ def promises(rates: Samples[float], p99s: Samples[float]) -> Sequence[Promise]:
         Promise.ratio(
             "local, p99: Errands / Starlette", p99s[OURS_LOCAL], p99s[LOCAL], 1.05, at_most=True
         ),
+        Promise.ratio(
+            "local: Errands / Starlette, one parameter", rates[OURS_LOCAL], rates[HANDED]
+        ),
         Promise.ratio("durable, run elsewhere / adds none", rates[ADDING], rates[NONE], 0.5),
         Promise.ratio("durable, run here too / adds none", rates[WORKING], rates[NONE], 0.5),
         Promise.ratio("durable, huey / adds none", rates[HUEY], rates[NONE]),
@@ -78,20 +84,19 @@ def promises(rates: Samples[float], p99s: Samples[float]) -> Sequence[Promise]:
 
 def main() -> None:
     heading(__doc__)
-    with awake():
-        for framework in FRAMEWORKS:
-            rates: Samples[float] = {name: [] for name in ENDPOINTS}
-            p99s: Samples[float] = {name: [] for name in ENDPOINTS}
-            for _ in range(ROUNDS):
-                one_round(framework, rates, p99s)
-            print(f"\n{framework}", end="")
-            show(
-                [
-                    Column(unit="requests/s", samples=rates),
-                    Column(unit="p99, ms", samples=p99s, form=".1f"),
-                ]
-            )
-            verdicts(promises(rates, p99s))
+    for framework in FRAMEWORKS:
+        rates: Samples[float] = {name: [] for name in ENDPOINTS}
+        p99s: Samples[float] = {name: [] for name in ENDPOINTS}
+        for _ in range(ROUNDS):
+            one_round(framework, rates, p99s)
+        print(f"\n{framework}", end="")
+        show(
+            [
+                Column(unit="requests/s", samples=rates),
+                Column(unit="p99, ms", samples=p99s, form=".1f"),
+            ]
+        )
+        verdicts(promises(rates, p99s))
 
 
 if __name__ == "__main__":

@@ -20,7 +20,6 @@ from measuring import (
     Promise,
     Samples,
     apart,
-    awake,
     heading,
     scaled,
     show,
@@ -90,7 +89,7 @@ def main() -> None:
         MANY: partial(fill, number=N),
     }
     rates: Samples[float] = {name: [] for name in (EMPTY, BEHIND, ELSEWHERE, TOMORROW, FEW, MANY)}
-    with awake(), tempfile.TemporaryDirectory(prefix="errands-bench-") as there:
+    with tempfile.TemporaryDirectory(prefix="errands-bench-") as there:
         folders = {name: Path(there) / str(place) for place, name in enumerate(fillings)}
         for name, filling in fillings.items():
             folders[name].mkdir()

@@ -20,7 +20,6 @@ from typing import Any
 from measuring import (
     Column,
     Promise,
-    awake,
     heading,
     interleaved,
     percentile,
@@ -124,17 +123,16 @@ QUICK, DEFAULT = "huey, same process, a look each ms", "huey, same process, its 
 
 def main() -> None:
     heading(__doc__)
-    with awake():
-        waits = interleaved(
-            {
-                SAME: partial(same_process, number=scaled(150)),
-                OTHER: partial(other_process, number=scaled(150)),
-                QUICK: partial(huey, number=scaled(60)),
-                DEFAULT: partial(
-                    huey, number=scaled(20), initial_delay=0.1, backoff=1.15, max_delay=10.0
-                ),
-            }
-        )
+    waits = interleaved(
+        {
+            SAME: partial(same_process, number=scaled(150)),
+            OTHER: partial(other_process, number=scaled(150)),
+            QUICK: partial(huey, number=scaled(60)),
+            DEFAULT: partial(
+                huey, number=scaled(20), initial_delay=0.1, backoff=1.15, max_delay=10.0
+            ),
+        }
+    )
     p50s = {n: [percentile(turn, 50) * 1000 for turn in turns] for n, turns in waits.items()}
     p99s = {n: [percentile(turn, 99) * 1000 for turn in turns] for n, turns in waits.items()}
     show(

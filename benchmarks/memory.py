@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 
 import anyio.to_thread
-from measuring import Column, Promise, awake, heading, interleaved, scaled, show, verdicts
+from measuring import Column, Promise, heading, interleaved, scaled, show, verdicts
 from starlette.background import BackgroundTasks as StarletteTasks
 
 from errands import Errands
@@ -177,8 +177,7 @@ def weight(folder: Path, way: str) -> float:
 
 def main() -> None:
     heading(__doc__)
-    with awake():
-        weights = interleaved({name: partial(weight, way=name) for name in WAYS}, rounds=1)
+    weights = interleaved({name: partial(weight, way=name) for name in WAYS}, rounds=1)
     show([Column(unit="bytes", samples=weights)])
     one = Promise.ratio("one request: Errands / Starlette", weights[ONE], weights[STARLETTE_ONE])
     each = Promise.ratio("a request each: same", weights[EACH], weights[STARLETTE_EACH])

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from measuring import Column, Promise, awake, heading, show, verdicts
+from measuring import Column, Promise, heading, show, verdicts
 from measuring._rounds import SCALE
 from measuring.backlog import fill
 
@@ -84,11 +84,10 @@ def side_by_side(processes: int, seconds: float, *, adds: bool) -> list[float]:
 
 def main() -> None:
     heading(__doc__)
-    with awake():
-        drains = [side_by_side(1, ALONE, adds=False), side_by_side(1, ALONE, adds=False)]
-        drained = side_by_side(PROCESSES, TOGETHER, adds=False)
-        alone = [side_by_side(1, ALONE, adds=True), side_by_side(1, ALONE, adds=True)]
-        added = side_by_side(PROCESSES, HALF, adds=True)
+    drains = [side_by_side(1, ALONE, adds=False), side_by_side(1, ALONE, adds=False)]
+    drained = side_by_side(PROCESSES, TOGETHER, adds=False)
+    alone = [side_by_side(1, ALONE, adds=True), side_by_side(1, ALONE, adds=True)]
+    added = side_by_side(PROCESSES, HALF, adds=True)
     show(
         [
             Column(

@@ -17,7 +17,7 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
-from measuring import ROUNDS, awake, heading, interleaved, scaled
+from measuring import ROUNDS, heading, interleaved, scaled
 from throughput import CALLERS, on_asyncio
 
 from errands import Claim, Job, new_id
@@ -177,9 +177,8 @@ def steps(folder: Path) -> list[Step]:
 
 def main() -> None:
     heading(__doc__)
-    with awake():
-        turns = interleaved({"steps": steps})["steps"]
-        rates = interleaved({"rate": partial(on_asyncio, number=scaled(5_000))})["rate"]
+    turns = interleaved({"steps": steps})["steps"]
+    rates = interleaved({"rate": partial(on_asyncio, number=scaled(5_000))})["rate"]
     width = 48
     print(f"\n{'microseconds a job':{width}}{'alone':>10}{'of 10':>10}{'of 100':>10}")
     named = 0.0

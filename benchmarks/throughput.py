@@ -16,7 +16,6 @@ import uvloop
 from measuring import (
     Column,
     Promise,
-    awake,
     heading,
     interleaved,
     scaled,
@@ -164,24 +163,23 @@ RAW_10, RAW_100 = "raw claim and finish, batches of 10", "raw claim and finish, 
 
 def main() -> None:
     heading(__doc__)
-    with awake():
-        few, many, most = scaled(600), scaled(5_000), scaled(20_000)
-        rates = interleaved(
-            {
-                ONE: partial(huey, number=few, workers=1),
-                TEN: partial(huey, number=few, workers=10),
-                DRAIN_ONE: partial(huey, number=few, workers=1, before=True),
-                DRAIN_TEN: partial(huey, number=few, workers=10, before=True),
-                BARE: partial(huey, number=few, workers=1, results=False, before=True),
-                CALLED: partial(on_asyncio, number=many),
-                ON_UVLOOP: partial(on_uvloop, number=many),
-                PLAIN: partial(on_asyncio, number=many, is_plain=True),
-                BATCHED: partial(on_asyncio, number=many, batch=100),
-                DRAINED: partial(drained_on_asyncio, number=many),
-                RAW_10: partial(raw_loop, number=most, batch=10),
-                RAW_100: partial(raw_loop, number=most, batch=100),
-            }
-        )
+    few, many, most = scaled(600), scaled(5_000), scaled(20_000)
+    rates = interleaved(
+        {
+            ONE: partial(huey, number=few, workers=1),
+            TEN: partial(huey, number=few, workers=10),
+            DRAIN_ONE: partial(huey, number=few, workers=1, before=True),
+            DRAIN_TEN: partial(huey, number=few, workers=10, before=True),
+            BARE: partial(huey, number=few, workers=1, results=False, before=True),
+            CALLED: partial(on_asyncio, number=many),
+            ON_UVLOOP: partial(on_uvloop, number=many),
+            PLAIN: partial(on_asyncio, number=many, is_plain=True),
+            BATCHED: partial(on_asyncio, number=many, batch=100),
+            DRAINED: partial(drained_on_asyncio, number=many),
+            RAW_10: partial(raw_loop, number=most, batch=10),
+            RAW_100: partial(raw_loop, number=most, batch=100),
+        }
+    )
     show([Column(unit="jobs/s", samples=rates)])
     best = [max(rates[name][turn] for name in (ONE, TEN)) for turn in range(len(rates[ONE]))]
     drain_best = [

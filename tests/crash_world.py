@@ -41,7 +41,9 @@ LEASE = 15.0  # seconds of the world's clock
 LONGEST = 20.0  # real seconds that a scenario may take; never reached
 OWED = timedelta(minutes=10)  # of that clock, in which a world comes to rest; it runs fast
 UNFINISHED = (State.QUEUED, State.RUNNING)
-LOOPS = ("claim", "next_free", "save", "report", "rescue", "prune")  # what only workers call
+LOOPS = (  # what only workers call
+    "claim", "next_free", "save", "report", "rescue", "prune", "beat", "prune_workers",
+)  # fmt: skip  # a row
 AWAY = "the store is unavailable"  # so the log begins to say it
 
 

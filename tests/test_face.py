@@ -16,7 +16,17 @@ import pytest
 import errands
 from errands import errors
 
-HEAVY = ("starlette", "fastapi", "fasthtml", "fastcore", "uvicorn", "apsw", "sqlite3", "pytest")
+HEAVY = (
+    "starlette",
+    "fastapi",
+    "fasthtml",
+    "fastcore",
+    "uvicorn",
+    "apsw",
+    "sqlite3",
+    "pytest",
+    "click",
+)
 DOORS = ("errands.asgi", "errands.starlette", "errands.fastapi", "errands.fasthtml")
 
 
@@ -64,7 +74,7 @@ def test_the_face_hides_nothing_that_it_shows() -> None:
     assert shown == set(errands.__all__)
 
 
-@pytest.mark.parametrize("door", [*DOORS, "errands.testing"])
+@pytest.mark.parametrize("door", [*DOORS, "errands.cli", "errands.testing"])
 def test_a_door_shows_what_it_lists(door: str) -> None:
     """Sorted, too."""
     module = importlib.import_module(door)

@@ -263,7 +263,7 @@ async def test_a_newer_schema_is_left_alone(path: Path) -> None:
         pass
     asked(path, "update errands_meta set value = 99 where name = 'schema'")
 
-    with pytest.raises(SchemaTooNew, match=r"has schema 99, .* knows 1: install") as refusal:
+    with pytest.raises(SchemaTooNew, match=r"has schema 99, .* knows 2: install") as refusal:
         async with store_at(f"sqlite:///{path}"):
             pass
     assert str(path) in str(refusal.value)
@@ -813,3 +813,55 @@ async def test_a_worker_is_woken_by_another_application(path: Path) -> None:
             started = asyncio.get_running_loop().time()
             assert 1 == await adds.result(await adds.add_task(work), timeout=LONG)
             assert 0.9 > asyncio.get_running_loop().time() - started
+
+
+VERSION_1 = """
+create table errands_meta (name text primary key, value) without rowid;
+create table errands_jobs (
+    id text primary key, task text not null, payload text not null, queue text not null,
+    priority integer not null, key text, added_at integer not null, due_at integer not null,
+    free_at integer not null, state text not null, attempt integer not null, worker text,
+    started_at integer, finished_at integer, result text, progress text, history text,
+    version integer not null
+) without rowid;
+create index errands_free on errands_jobs (queue, priority, free_at)
+    where state in ('queued', 'running');
+create unique index errands_key on errands_jobs (key)
+    where key is not null and state in ('queued', 'running');
+create index errands_held on errands_jobs (worker) where state = 'running';
+create index errands_finished on errands_jobs (finished_at)
+    where state in ('done', 'failed', 'cancelled');
+insert into errands_meta values ('schema', 1);
+insert into errands_jobs values
+    ('1', 'double', '{"number":21}', 'default', 0, null, 1, 1, 1, 'queued', 0, null,
+     null, null, null, null, null, 0);
+"""
+
+
+async def test_a_file_of_version_1_becomes_one_of_today(path: Path) -> None:
+    """Its tables are those of a new file; its jobs are kept, and run."""
+    asked(path, VERSION_1)
+    new = path.with_name("new.db")
+    async with store_at(f"sqlite:///{new}"):
+        pass
+    errands = Errands(f"sqlite:///{path}")
+
+    @errands.task(name="double")
+    async def double(number: int) -> int:
+        return 2 * number
+
+    async with errands.working():
+        assert 42 == await errands.result("1", timeout=10)
+        await eventually(1, lambda: count_of_workers(errands))
+    assert [(2,)] == asked(path, "select value from errands_meta where name = 'schema'")
+    assert shape(new) == shape(path)
+
+
+def shape(path: Path) -> set[str]:
+    """The tables and indexes of a file, however they are laid out in lines."""
+    found = asked(path, "select sql from sqlite_schema where sql is not null")
+    return {" ".join(sql.split()) for (sql,) in found}
+
+
+async def count_of_workers(errands: Errands) -> int:
+    return len(await errands.workers())

@@ -140,6 +140,16 @@ def test_the_bare_wheel_works_without_any_framework(install: Install, tmp_path: 
     assert (folder / "errands.db").exists()
 
 
+def test_the_bare_wheel_brings_the_command_line(install: Install, tmp_path: Path) -> None:
+    """As a script, and as a module."""
+    python = install()
+    script = run([python.with_name("errands"), "worker", "--help"], tmp_path)
+    module = run([python, "-m", "errands", "worker", "--help"], tmp_path)
+
+    assert script == module
+    assert "errands worker app.main:errands" in script
+
+
 def test_the_first_example_works_as_it_stands(install: Install, tmp_path: Path) -> None:
     """What a visitor does in the first five minutes: install, copy, start, look."""
     python = install("[fasthtml]", "uvicorn")

@@ -18,7 +18,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple, Self, TypeVar
 
-from errands import Claim, Job, OnConflict, Query, State, Store
+from errands import Claim, Heartbeat, Job, OnConflict, Query, State, Store
 from errands.errors import StoreUnavailable
 
 T = TypeVar("T")
@@ -256,6 +256,18 @@ class UnreliableStore:
     async def rescue(self, now: datetime) -> int:
         """See `Store.rescue`."""
         return await self._call("rescue", lambda: self.inner.rescue(now))
+
+    async def beat(self, heartbeat: Heartbeat) -> None:
+        """See `Store.beat`."""
+        await self._call("beat", lambda: self.inner.beat(heartbeat))
+
+    async def workers(self) -> list[Heartbeat]:
+        """See `Store.workers`."""
+        return await self._call("workers", self.inner.workers)
+
+    async def prune_workers(self, before: datetime) -> int:
+        """See `Store.prune_workers`."""
+        return await self._call("prune_workers", lambda: self.inner.prune_workers(before))
 
     async def now(self) -> datetime:
         """See `Store.now`."""

@@ -16,6 +16,9 @@ import apsw
 
 from ._rounds import Samples
 
+LOOK = 0.5  # seconds for which we look whether others are at work
+QUIET = 0.3  # cores that others may use
+
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
@@ -79,6 +82,8 @@ def heading(claim: str | None) -> None:
         f"SQLite {apsw.sqlite_lib_version()}; a commit that is flushed takes "
         f"{_commit() * 1000:.2f} ms"
     )
+    if (busy := _busy()) > QUIET:
+        print(f"Others keep {busy:.1f} cores busy: expect wide ranges.")
 
 
 def show(columns: Sequence[Column]) -> None:
@@ -130,3 +135,19 @@ def _commit() -> float:
             took.append(time.perf_counter() - begin)
         db.close()
     return statistics.median(took)
+
+
+def _busy() -> float:
+    """How many cores are in use while we sleep."""
+    idle, whole = _ticks()
+    time.sleep(LOOK)
+    idle_now, whole_now = _ticks()
+    share = 1 - (idle_now - idle) / max(1, whole_now - whole)
+    return share * (os.cpu_count() or 1)
+
+
+def _ticks() -> tuple[int, int]:
+    """Of all processors, since they were started: those that were idle, and all."""
+    _, *ticks = Path("/proc/stat").read_text().partition("\n")[0].split()
+    numbers = [int(tick) for tick in ticks[:8]]
+    return numbers[3] + numbers[4], sum(numbers)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 from fastapi import BackgroundTasks as StarletteTasks
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from measuring.peers import Huey
 from starlette.concurrency import run_in_threadpool
 
@@ -16,6 +17,10 @@ from errands.testing import drain
 
 async def noop(number: int) -> int:
     return number
+
+
+async def handed() -> None:
+    """A dependency that does nothing."""
 
 
 def plain() -> FastAPI:
@@ -29,6 +34,13 @@ def plain() -> FastAPI:
 
     @app.get("/local")
     async def local(background: StarletteTasks) -> dict[str, bool]:
+        background.add_task(noop, 1)
+        return {"ok": True}
+
+    @app.get("/handed")
+    async def local_and_handed(
+        background: StarletteTasks, other: Annotated[None, Depends(handed)]
+    ) -> dict[str, bool]:
         background.add_task(noop, 1)
         return {"ok": True}
 

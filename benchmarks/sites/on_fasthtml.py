@@ -17,6 +17,14 @@ from errands.testing import drain
 SECRET = "benchmark"  # or a file with a new one would be made
 
 
+class Handed:
+    """Something that a handler takes as a parameter."""
+
+    @classmethod
+    def __from_request__(cls) -> Handed:
+        return cls()
+
+
 async def noop(number: int) -> int:
     return number
 
@@ -32,6 +40,12 @@ def plain() -> Any:
 
     @app.get("/local")
     async def local() -> Any:
+        background = StarletteTasks()
+        background.add_task(noop, 1)
+        return P("ok"), background
+
+    @app.get("/handed")
+    async def local_and_handed(other: Handed) -> Any:
         background = StarletteTasks()
         background.add_task(noop, 1)
         return P("ok"), background

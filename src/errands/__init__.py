@@ -4,6 +4,7 @@ from ._adding import Adding
 from ._app import Errands
 from ._background import AddingLater, BackgroundTasks
 from ._clock import Clock, Timer
+from ._heartbeat import Heartbeat
 from ._job import Attempt, Job, Outcome, Progress, State, new_id
 from ._retry import Retry
 from ._runner import CurrentJob, Middleware, Next, current_job, progress, track
@@ -22,6 +23,7 @@ __all__ = [
     "Declared",
     "Errands",
     "ErrandsError",
+    "Heartbeat",
     "Job",
     "Middleware",
     "Next",

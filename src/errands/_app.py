@@ -11,15 +11,17 @@ from typing import Any, ParamSpec, Self, TypeVar, overload
 from ._adding import Adding, Call
 from ._background import BackgroundTasks
 from ._clock import Clock
-from ._engine import Engine, Settings
+from ._engine import Engine
+from ._heartbeat import Heartbeat
 from ._job import Job, State
-from ._options import DEFAULT, LONGEST, Options, Seconds, seconds
+from ._options import DEFAULT, Options, Seconds, seconds
 from ._results import result
 from ._retry import Retry
 from ._runner import Middleware
+from ._settings import Settings, require_numbers, require_queues
 from ._store import OnConflict, Query, Store
 from ._task import Declared, Task, name_of
-from .stores import store_at
+from .stores import store_at, without_password
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -67,18 +69,13 @@ class Errands:
         clock: Clock | None = None,
     ) -> None:
         """Touch nothing yet: the store is opened when the application starts."""
-        for name, value, least in (
-            ("slots", slots, 1), ("threads", threads, 1), ("max_payload", max_payload, 0),
-            ("max_pending", max_pending, 1), ("lease", seconds(lease), 0.1),
-            ("grace", seconds(grace), 0), ("keep", seconds(keep), 0),
-        ):  # fmt: skip  # a table
-            if not least <= value <= LONGEST:
-                raise ValueError(f"Errands({name}={value!r}): expected {least} to {LONGEST:g}")
-        if isinstance(queues, str) or (queues is not None and not queues):
-            raise ValueError(
-                f"Errands(queues={queues!r}): expected names of queues, or None for all"
-            )
+        require_numbers(
+            "Errands", slots=slots, threads=threads, max_payload=max_payload,
+            max_pending=max_pending, lease=lease, grace=grace, keep=keep,
+        )  # fmt: skip  # a table
+        require_queues("Errands", queues)
         store = store or os.environ.get("ERRANDS_URL") or "sqlite:///errands.db"
+        self._address = without_password(store) if isinstance(store, str) else type(store).__name__
         self._engine = Engine(
             store_at(store) if isinstance(store, str) else store,
             clock or Clock(),
@@ -263,6 +260,14 @@ class Errands:
         """How many jobs each queue has in each state; a missing pair has none."""
         return await self._engine.store.count()
 
+    async def workers(self) -> list[Heartbeat]:
+        """The workers of all processes on this store, newest first.
+
+        Each tells of itself every 5 seconds; `is_alive(errands.now())` says whether it still
+        does. One that is gone is shown for a day more.
+        """
+        return await self._engine.store.workers()
+
     async def result(self, job: Job | str, timeout: Seconds | None = None) -> Any:
         """What the job's function returned, as its return annotation says; waits for its end.
 
@@ -305,15 +310,72 @@ class Errands:
         await self._engine.close()
 
     @asynccontextmanager
-    async def working(self) -> AsyncIterator[Self]:
+    async def working(
+        self,
+        *,
+        queues: Collection[str] | None = None,
+        slots: int | None = None,
+        grace: Seconds | None = None,
+    ) -> AsyncIterator[Self]:
         """Open the store, and run jobs while in the block.
 
-        At its end running jobs get `grace` seconds.
+        At its end running jobs get `grace` seconds. What is given here stands in the block for
+        what was given to `Errands`, as a worker process has other slots than the web.
+
+        Raises:
+            ValueError: if a number is out of its range, or the queues are none.
+            SetupError: if we are at work already.
+            StoreUnavailable: if the store cannot be opened.
+            LoopGaveUp: in a group, at the end, if a loop of the worker would not stay up.
         """
-        async with self._engine.working():
+        asked = {"slots": slots, "grace": grace}
+        changes: dict[str, Any] = {k: seconds(v) for k, v in asked.items() if v is not None}
+        require_numbers("working", **changes)
+        require_queues("working", queues)
+        if queues is not None:
+            changes["queues"] = frozenset(queues)
+        async with self._engine.working(**changes):
             yield self
 
     # For doors
+
+    @property
+    def address(self) -> str:
+        """Where the store is: its URL, with `***` for a password."""
+        return self._address
+
+    @property
+    def tasks(self) -> list[str]:
+        """The names of the tasks that this process has declared, sorted."""
+        return sorted(self._engine.tasks)
+
+    @property
+    def worker(self) -> Heartbeat | None:
+        """What the worker of this process is now, if it is at work.
+
+        Its `seen_at` is when the store was told last.
+        """
+        return self._engine.heartbeat
+
+    @property
+    def grace(self) -> float:
+        """Seconds that running jobs and local tasks get to end."""
+        return self._engine.grace
+
+    @property
+    def is_up(self) -> bool:
+        """Whether this process is at work, and no loop of its worker was given up."""
+        return self._engine.is_up
+
+    @property
+    def is_claiming(self) -> bool:
+        """Whether this process takes jobs from the store, and the store answers."""
+        return self._engine.is_claiming
+
+    @property
+    def released(self) -> int:
+        """How many jobs went back to the store unfinished when this process stopped last."""
+        return self._engine.released
 
     def background(self) -> BackgroundTasks:
         """The background tasks of one request that begins now; a door closes them at its end."""

@@ -7,18 +7,18 @@ import logging
 from collections import defaultdict
 from collections.abc import AsyncIterator, Collection, Coroutine, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from ._aside import Aside
 from ._clock import Clock
+from ._heartbeat import Heartbeat
 from ._job import Job, State
 from ._local import Locals
 from ._options import Options
 from ._pruner import Pruner
-from ._runner import Middleware
+from ._settings import Settings
 from ._store import OnConflict, Store
 from ._supervisor import Loop, Patience, supervise
 from ._task import Tasks, called
@@ -30,21 +30,6 @@ logger = logging.getLogger("errands")
 ASK_TIME = 15.0  # seconds between two looks at the store's clock
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """How an engine works; see `Errands`."""
-
-    middleware: Sequence[Middleware]
-    keep: timedelta
-    queues: Collection[str] | None
-    slots: int
-    threads: int
-    lease: timedelta
-    grace: float
-    max_payload: int
-    max_pending: int
-
-
 class Engine:
     """Keeps jobs in a store and, while it works, has them run."""
 
@@ -53,10 +38,11 @@ class Engine:
         self._store, self.clock, self._settings = store, clock, settings
         self.tasks = Tasks()
         self.locals = Locals(settings.threads, settings.max_pending)
-        self.grace = settings.grace
         self.is_working = False
+        self.released = 0  # jobs that went back unfinished when we stopped last
         self._patience = Patience(clock)
         self._worker: Worker | None = None
+        self._supervisor: asyncio.Task[None] | None = None
         self._opened = 0
         self._aside = Aside(partial(self.working, aside=True))
         self._strays: set[asyncio.Task[None]] = set()
@@ -74,6 +60,27 @@ class Engine:
     def is_open_for_long(self) -> bool:
         """Whether somebody opened the store for longer than a request."""
         return self._opened > 0 and not self._aside.is_used
+
+    @property
+    def grace(self) -> float:
+        """Seconds that jobs and local tasks get to end."""
+        return self._settings.grace
+
+    @property
+    def heartbeat(self) -> Heartbeat | None:
+        """What our worker is now, if we are at work."""
+        return None if self._worker is None else self._worker.heartbeat
+
+    @property
+    def is_up(self) -> bool:
+        """Whether we are at work, and no loop was given up."""
+        return self._supervisor is not None and not self._supervisor.done()
+
+    @property
+    def is_claiming(self) -> bool:
+        """Whether we take jobs from the store, and it answers."""
+        is_willing = self._worker is not None and not self._worker.is_stopping
+        return self.is_up and is_willing and not self._patience.is_waiting
 
     @property
     def store(self) -> Store:
@@ -120,11 +127,12 @@ class Engine:
             self._opened -= 1
 
     @asynccontextmanager
-    async def working(self, *, aside: bool = False) -> AsyncIterator[None]:
+    async def working(self, *, aside: bool = False, **changes: Any) -> AsyncIterator[None]:
         """Open the store and run jobs while in the block.
 
         Args:
             aside: Claim nothing; run only what is born here.
+            changes: Settings that are others while in the block.
 
         Raises:
             SetupError: if it is at work already.
@@ -133,12 +141,14 @@ class Engine:
         if self.is_working:
             raise SetupError("this Errands is at work already")
         async with AsyncExitStack() as stack:
+            stack.callback(setattr, self, "_settings", self._settings)
+            self._settings = replace(self._settings, **changes)
             await self.open()
             stack.push_async_callback(self.close)
             worker = await self._hire(aside)
             self.is_working = True
             loops = {**worker.loops, **({} if aside else self._loops)}
-            supervisor = asyncio.create_task(
+            supervisor = self._supervisor = asyncio.create_task(
                 supervise(loops, self.clock), name="errands supervisor"
             )
             stack.push_async_callback(self._dismiss, worker, supervisor)
@@ -296,6 +306,7 @@ class Engine:
     async def _dismiss(self, worker: Worker, supervisor: asyncio.Task[None]) -> None:
         await asyncio.gather(worker.stop(self.grace), self.locals.drain(self.grace))
         self._worker, self.is_working = None, False
+        self._supervisor, self.released = None, worker.released
         supervisor.cancel()
         with suppress(asyncio.CancelledError):
             await supervisor

@@ -1,4 +1,4 @@
-"""The pruner: forgets jobs that finished long ago."""
+"""The pruner: forgets jobs that finished, and workers that went, long ago."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from ._store import Store
 from ._supervisor import Patience
 
 BATCH = 1000  # rows in one transaction, so that nobody waits long for it
+DAY = timedelta(days=1)  # for which workers that are gone are shown
 
 
 class Pruner:
@@ -32,7 +33,11 @@ class Pruner:
         while True:
             while await self._patience.until_done(self._batch) == BATCH:
                 pass
+            await self._patience.until_done(self._workers)
             await self._clock.sleep(self._pause)
 
     async def _batch(self) -> int:
         return await self._store.prune(self._clock.now() - self._keep, BATCH)
+
+    async def _workers(self) -> int:
+        return await self._store.prune_workers(self._clock.now() - DAY)

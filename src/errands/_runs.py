@@ -61,6 +61,7 @@ class Runs:
         self._nothing_runs.set()
         self._nothing_held.set()
         self._busy, self._is_stopping = 0, False
+        self.released = 0  # jobs that went back unfinished when we stopped
         self._context = copy_context()
         self._loop = asyncio.get_running_loop()
 
@@ -73,6 +74,11 @@ class Runs:
     def free(self) -> int:
         """How many more jobs may start."""
         return self._slots - self._busy
+
+    @property
+    def running(self) -> int:
+        """How many jobs run now."""
+        return sum(run.task is not None and not run.is_ended for run in self._held.values())
 
     def held(self) -> list[str]:
         """The ids of the jobs whose leases are to be kept. May be asked from any thread."""
@@ -207,6 +213,7 @@ class Runs:
         running = [held for held in self._held.values() if held.task and not held.is_ended]
         if not running:  # slots are kept for a claim that the store has not answered
             return
+        self.released = len(running)
         names = ", ".join(sorted({held.job.task for held in running}))
         logger.warning(
             "%d jobs did not end within %g s and go back: %s", len(running), grace, names

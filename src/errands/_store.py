@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol, Self
 
+from ._heartbeat import Heartbeat
 from ._job import Job, State
 
 OnConflict = Literal["keep", "replace", "raise"]
@@ -171,10 +172,24 @@ class Store(Protocol):
         ...
 
     async def rescue(self, now: datetime) -> int:
-        """Free at once the jobs of workers that have died, and say how many.
+        """Free at once the jobs of workers that have died, and say how many jobs.
+
+        Their heartbeats get `now` as `gone_at`, unless they have one.
 
         A store that cannot see deaths answers 0: then the leases run out.
         """
+        ...
+
+    async def beat(self, heartbeat: Heartbeat) -> None:
+        """Keep what a worker tells of itself, instead of what it told before."""
+        ...
+
+    async def workers(self) -> list[Heartbeat]:
+        """The last heartbeat of each worker, by `started_at` and then name, both downward."""
+        ...
+
+    async def prune_workers(self, before: datetime) -> int:
+        """Forget the workers that went, or were seen last, earlier, and say how many."""
         ...
 
     async def now(self) -> datetime:

@@ -26,7 +26,7 @@ QUIET = 30.0  # seconds between two log lines about one store that is away
 
 
 async def supervise(
-    loops: Mapping[str, Loop], clock: Clock, *, restarts: int = 20, within: float = 60.0
+    loops: Mapping[str, Loop], clock: Clock, *, restarts: int = 20, within: float = 120.0
 ) -> None:
     """Run every loop until cancelled, and start it anew when it fails.
 
@@ -62,6 +62,12 @@ class Patience:
         """Wait at most `longest` seconds between two tries."""
         self._clock, self._longest = clock, longest
         self._told = -QUIET
+        self._waiting = 0
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether somebody waits for the store to be back."""
+        return self._waiting > 0
 
     async def until_done(self, ask: Callable[[], Awaitable[T]]) -> T:
         """The answer, as soon as there is one.
@@ -69,14 +75,15 @@ class Patience:
         The waits double from 0.1 s and are drawn between half and all of their length, so
         that many workers do not come back together.
         """
-        wait = 0.1
-        while True:
-            try:
-                return await ask()
-            except StoreUnavailable as error:
-                self.tell(error)
-            await self._clock.sleep(wait * random.uniform(0.5, 1.0))
-            wait = min(2 * wait, self._longest)
+        try:
+            return await ask()
+        except StoreUnavailable as error:
+            self.tell(error)
+        self._waiting += 1
+        try:
+            return await self._until_back(ask)
+        finally:
+            self._waiting -= 1
 
     def tell(self, error: StoreUnavailable) -> None:
         """Log that the store is away, unless that was done a short while ago."""
@@ -85,3 +92,13 @@ class Patience:
             logger.warning(
                 "the store is unavailable, and is asked again until it is back: %s", error
             )
+
+    async def _until_back(self, ask: Callable[[], Awaitable[T]]) -> T:
+        wait = 0.1
+        while True:
+            await self._clock.sleep(wait * random.uniform(0.5, 1.0))
+            try:
+                return await ask()
+            except StoreUnavailable as error:
+                self.tell(error)
+            wait = min(2 * wait, self._longest)

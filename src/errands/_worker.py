@@ -9,7 +9,9 @@ from collections.abc import Callable, Collection, Sequence
 from datetime import timedelta
 
 from ._clock import Clock
+from ._heartbeat import Heartbeat
 from ._job import Job
+from ._pulse import Pulse, own_version
 from ._renewer import Renewer
 from ._runner import Middleware
 from ._runs import Runs, within
@@ -47,8 +49,8 @@ class Worker:
         ended: Callable[[Job], object],
     ) -> None:
         """Belong to the running event loop; claim nothing yet."""
-        host = socket.gethostname().partition(".")[0]
-        self.name = f"{host}-{os.getpid()}-{os.urandom(4).hex()}"
+        host = socket.gethostname()
+        self.name = f"{host.partition('.')[0]}-{os.getpid()}-{os.urandom(4).hex()}"
         self._store, self._tasks, self._clock = store, tasks, clock
         self._queues, self._lease = queues, lease
         self._patience = patience
@@ -58,6 +60,18 @@ class Worker:
         self._renewer = Renewer(
             store, clock, self.name, lease, self._runs.held, self._runs.lose, patience.tell
         )
+        first = Heartbeat(
+            worker=self.name,
+            host=host,
+            pid=os.getpid(),
+            queues=None if queues is None else tuple(sorted(queues)),
+            slots=slots,
+            running=0,
+            version=own_version(),
+            started_at=clock.now(),
+            seen_at=clock.now(),
+        )
+        self._pulse = Pulse(store, clock, patience, first, lambda: self._runs.running)
         self._is_rung = self._is_idle = self._is_stopping = self._is_stopped = False
 
     @property
@@ -65,7 +79,8 @@ class Worker:
         """What is to be supervised for as long as the worker lives."""
         if self._is_aside:
             return self._runs.loops
-        return {"claims": self._claim, "rescue": self._rescue, **self._runs.loops}
+        own = {"claims": self._claim, "rescue": self._rescue, "pulse": self._pulse.run}
+        return {**own, **self._runs.loops}
 
     async def open(self) -> None:
         """Let the other workers know that we live."""
@@ -83,6 +98,23 @@ class Worker:
         self._is_stopped = True
         self._stop_listening()
         await self._renewer.stop()
+        if not self._is_aside:
+            await self._pulse.stop(CLEANUP)
+
+    @property
+    def heartbeat(self) -> Heartbeat:
+        """What the worker is now; `seen_at` is when the store was told last."""
+        return self._pulse.now
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether no more jobs are claimed."""
+        return self._is_stopping
+
+    @property
+    def released(self) -> int:
+        """How many jobs went back unfinished when it stopped."""
+        return self._runs.released
 
     @property
     def is_busy(self) -> bool:

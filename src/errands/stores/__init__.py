@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 from typing import cast
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from .._store import Store
 
@@ -25,3 +26,16 @@ def store_at(url: str) -> Store:
         raise ValueError(f"no store for {url!r}: expected a URL that starts with one of {known}")
     module, _, name = SCHEMES[scheme].partition(":")
     return cast("Store", getattr(import_module(module), name)(url))
+
+
+def without_password(url: str) -> str:
+    """The URL of a store, to be shown: what could be a password is `***`."""
+    main, mark, query = url.partition("?")
+    parts = urlsplit(main)
+    if parts.password is not None:
+        user, _, host = parts.netloc.rpartition("@")
+        shown = f"{user.partition(':')[0]}:***@{host}"
+        main = main.replace(parts.netloc, shown, 1)
+    options = parse_qsl(query, keep_blank_values=True)
+    hidden = [(name, "***" if "pass" in name.lower() else value) for name, value in options]
+    return main + mark + urlencode(hidden, safe="*/:", quote_via=quote)

@@ -15,6 +15,7 @@ from typing import Any
 from .._job import Job, State
 from .._store import OnConflict, Query, rival_within
 from ..errors import JobExists, NotAStore, SchemaTooNew
+from . import _sql_workers
 from ._database import Database
 from ._rows import (
     COLUMNS,
@@ -32,10 +33,13 @@ from ._rows import (
     write,
 )
 
-VERSION = 1  # of the tables below; a change adds a step to `UPGRADES`
+VERSION = 2  # of the tables below; a change adds a step to `UPGRADES`
 
 FINISHED = "state in ('done', 'failed', 'cancelled')"
 
+FREE = f"""
+create index errands_free on errands_jobs (queue, priority, task, free_at) where {UNFINISHED};
+"""
 TABLES = f"""
 create table errands_meta (name text primary key, value) without rowid;
 create table errands_jobs (
@@ -45,14 +49,17 @@ create table errands_jobs (
     started_at integer, finished_at integer, result text, progress text, history text,
     version integer not null
 ) without rowid;
-create index errands_free on errands_jobs (queue, priority, task, free_at) where {UNFINISHED};
+{FREE}
 create unique index errands_key on errands_jobs (key) where key is not null and {UNFINISHED};
 create index errands_held on errands_jobs (worker) where state = 'running';
 create index errands_finished on errands_jobs (finished_at) where {FINISHED};
+{_sql_workers.TABLE}
 insert into errands_meta values ('schema', {VERSION});
 """
 OURS = ("errands_meta", "errands_jobs")
-UPGRADES: Mapping[int, str] = {}  # from this version to the next
+UPGRADES: Mapping[int, str] = {  # from this version to the next
+    1: f"{_sql_workers.TABLE} drop index if exists errands_free; {FREE}",  # at first without tasks
+}
 
 
 def prepare(db: Database, paths: list[str]) -> list[None]:
@@ -73,10 +80,12 @@ def prepare(db: Database, paths: list[str]) -> list[None]:
             f"{paths[0]} has schema {found}, and this version of Errands knows {VERSION}: "
             "install the version that wrote it, or a newer one."
         )
+    _require(db, paths[0], OURS[1], ("id", "version"))  # as every version has them
     for version in range(found, VERSION):
         db.execute(UPGRADES[version])
         db.execute("update errands_meta set value = ? where name = 'schema'", (version + 1,))
     _require(db, paths[0], OURS[1], COLUMNS)
+    _require(db, paths[0], _sql_workers.NAME, _sql_workers.COLUMNS)
     return [None] * len(paths)
 
 

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any, Self
 
 from .._clock import local_time
+from .._heartbeat import Heartbeat
 from .._job import Job, State
 from .._store import Claim, OnConflict, Query, rival_within
 from ..errors import JobExists, UnfitConnection
@@ -38,6 +39,7 @@ class MemoryStore:
             raise ValueError(f"{url!r}: a store in memory has no name, write 'memory:'")
         self._jobs: dict[str, Job] = {}
         self._keys: dict[str, str] = {}
+        self._workers: dict[str, Heartbeat] = {}
         self._heaps: defaultdict[Place, list[Entry]] = defaultdict(list)
         self._lock = threading.RLock()  # `extend` comes from another thread
         self._bell = Bell()
@@ -152,6 +154,22 @@ class MemoryStore:
     async def rescue(self, now: datetime) -> int:
         """Nobody else can have died."""
         return 0
+
+    async def beat(self, heartbeat: Heartbeat) -> None:
+        """See `Store.beat`."""
+        self._workers[heartbeat.worker] = heartbeat
+
+    async def workers(self) -> list[Heartbeat]:
+        """See `Store.workers`."""
+        newest_last = sorted(self._workers.values(), key=lambda w: (w.started_at, w.worker))
+        return newest_last[::-1]
+
+    async def prune_workers(self, before: datetime) -> int:
+        """See `Store.prune_workers`."""
+        old = [w.worker for w in self._workers.values() if (w.gone_at or w.seen_at) < before]
+        for worker in old:
+            del self._workers[worker]
+        return len(old)
 
     async def now(self) -> datetime:
         """See `Store.now`."""

@@ -13,9 +13,10 @@ import apsw
 
 from .._clock import local_time
 from .._finish import finish
+from .._heartbeat import Heartbeat
 from .._job import Job, State
 from .._store import Claim, OnConflict, Query
-from . import _claims, _drivers, _fork, _sql
+from . import _claims, _drivers, _fork, _sql, _sql_workers
 from ._bell import Bell, Echo, is_news
 from ._borrowed_sqlite import within
 from ._database import Database, OwnDatabase
@@ -153,9 +154,22 @@ class SQLiteStore:
         freed = 0
         for worker in self._siblings.dead():
             freed += await self._writer.call(_sql.free, (worker, now))
+            await self._writer.call(_sql_workers.bury, (worker, now))
         if freed:
             self._bell.ring()
         return freed
+
+    async def beat(self, heartbeat: Heartbeat) -> None:
+        """See `Store.beat`."""
+        await self._writer.call(_sql_workers.beat, heartbeat)
+
+    async def workers(self) -> list[Heartbeat]:
+        """See `Store.workers`."""
+        return await self._reader.call(_sql_workers.workers, None)  # type: ignore[no-any-return]  # as above
+
+    async def prune_workers(self, before: datetime) -> int:
+        """See `Store.prune_workers`."""
+        return await self._writer.call(_sql_workers.prune_workers, before)  # type: ignore[no-any-return]  # as above
 
     async def now(self) -> datetime:
         """See `Store.now`: all who share the file share this machine's clock."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from errands import Attempt, Claim, Job, Outcome, Progress, Query, State, Store, new_id
+from errands import Attempt, Claim, Heartbeat, Job, Outcome, Progress, Query, State, Store, new_id
 from errands.errors import JobExists
 
 NOW = datetime(2026, 1, 1, 12, 34, 56, 123000, tzinfo=UTC)
@@ -34,6 +34,15 @@ def a_claim(**fields: Any) -> Claim:
         "worker": "w", "queues": None, "tasks": ["t"], "limit": 10, "now": NOW, "lease": LEASE,
     }  # fmt: skip  # as above
     return Claim(**common | fields)
+
+
+def a_beat(worker: str = "w", **fields: Any) -> Heartbeat:
+    """A heartbeat of a worker that has just started, but for what `fields` say."""
+    common: dict[str, Any] = {
+        "worker": worker, "host": "h", "pid": 7, "queues": None, "slots": 5, "running": 0,
+        "version": "1.2", "started_at": NOW, "seen_at": NOW,
+    }  # fmt: skip  # as above
+    return Heartbeat(**common | fields)
 
 
 def ids(jobs: Sequence[Job]) -> list[str]:
@@ -398,3 +407,45 @@ class StoreContract:
 
         assert 0 == await store.rescue(NOW)
         assert running == await store.get(running.id)
+
+    # Workers
+
+    async def test_a_worker_is_as_it_told_last(self, store: Store) -> None:
+        """Every field comes back, and each beat takes the place of the one before."""
+        first = a_beat(queues=("mail", 'ü "q"'), running=3, seen_at=LATER)
+        second = a_beat("v", queues=())
+        assert [] == await store.workers()
+        await store.beat(a_beat())
+        await store.beat(first)
+        await store.beat(second)
+
+        assert [first, second] == await store.workers()
+        await store.beat(first.gone(LATER))
+        assert [first.gone(LATER), second] == await store.workers()
+
+    async def test_the_newest_worker_comes_first(self, store: Store) -> None:
+        """Of those that started together, the last by name."""
+        old, new, twin = a_beat("z"), a_beat("a", started_at=LATER), a_beat("b", started_at=LATER)
+        for beat in (old, new, twin):
+            await store.beat(beat)
+
+        assert [twin, new, old] == await store.workers()
+
+    async def test_workers_that_went_long_ago_are_forgotten(self, store: Store) -> None:
+        """Also those that only fell silent; not one that was seen since."""
+        went, silent = a_beat("went", seen_at=LATER).gone(NOW), a_beat("silent")
+        just_went, alive = a_beat("just").gone(LATER), a_beat("alive", seen_at=LATER)
+        for beat in (went, silent, just_went, alive):
+            await store.beat(beat)
+
+        assert 2 == await store.prune_workers(LATER)
+        assert [just_went, alive] == await store.workers()
+        assert 0 == await store.prune_workers(LATER)
+
+    async def test_a_worker_that_lives_is_not_taken_for_gone(self, store: Store) -> None:
+        """A rescue leaves it alone."""
+        await store.enlist("w")
+        await store.beat(a_beat())
+        await store.rescue(LATER)
+
+        assert [a_beat()] == await store.workers()

@@ -1,0 +1,45 @@
+"""A heartbeat: what a worker tells of itself every few seconds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+SILENCE = timedelta(seconds=20)  # several beats; a worker that misses them all is in trouble
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heartbeat:
+    """One worker, as it was when it was seen last.
+
+    Attributes:
+        worker: Its name, as in `Job.worker`.
+        queues: Those it works for, sorted; `None` for all of them.
+        slots: How many jobs it runs side by side, at the most.
+        running: How many ran when it was seen.
+        version: That of Errands.
+        gone_at: When it stopped, or was found dead; `None` while it lives.
+    """
+
+    worker: str
+    host: str
+    pid: int
+    queues: tuple[str, ...] | None
+    slots: int
+    running: int
+    version: str
+    started_at: datetime
+    seen_at: datetime
+    gone_at: datetime | None = None
+
+    def seen(self, running: int, now: datetime) -> Heartbeat:
+        """Alive now, with so many jobs running."""
+        return replace(self, running=running, seen_at=now)
+
+    def gone(self, now: datetime) -> Heartbeat:
+        """Stopped, or found dead: nothing runs there any more."""
+        return replace(self, running=0, gone_at=now)
+
+    def is_alive(self, now: datetime) -> bool:
+        """Whether it has not gone, and was seen within the last 20 seconds."""
+        return self.gone_at is None and now - self.seen_at <= SILENCE
