@@ -18,6 +18,7 @@ from enum import StrEnum
 from typing import Any, Self
 
 HISTORY = 20  # attempts that a job remembers
+LOST = "its worker was lost"  # what an attempt says whose lease ran out
 
 
 class State(StrEnum):
@@ -146,7 +147,7 @@ class Job:
             started_at=now,
             free_at=now + lease,
             progress=None,
-            history=self._ended(Outcome.LOST, now, "its worker was lost") if lost else self.history,
+            history=self._ended(Outcome.LOST, now, LOST) if lost else self.history,
             version=self.version + 1,
         )
 

@@ -11,6 +11,8 @@ from .._store import Store
 SCHEMES = {
     "memory": "errands.stores.memory:MemoryStore",
     "sqlite": "errands.stores.sqlite:SQLiteStore",
+    "postgresql": "errands.stores.postgres:PostgresStore",
+    "postgres": "errands.stores.postgres:PostgresStore",
 }
 
 

@@ -9,7 +9,9 @@ from itertools import groupby
 from .._job import Job
 from .._store import Claim
 from ._database import Database
-from ._rows import ROWS, UNFINISHED, by_id, decode, instant, ms, one, read, update, write
+from ._reading import ROWS, UNFINISHED, by_id, one, read
+from ._rows import decode, instant, ms
+from ._writing import update, write
 
 Place = tuple[str, int, str]  # queue, priority, task
 

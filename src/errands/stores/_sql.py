@@ -17,21 +17,9 @@ from .._store import OnConflict, Query, rival_within
 from ..errors import JobExists, NotAStore, SchemaTooNew
 from . import _sql_workers
 from ._database import Database
-from ._rows import (
-    COLUMNS,
-    ROWS,
-    UNFINISHED,
-    as_json,
-    by_id,
-    insert,
-    many,
-    ms,
-    one,
-    read,
-    report_progress,
-    update,
-    write,
-)
+from ._reading import ROWS, UNFINISHED, by_id, many, one, read
+from ._rows import COLUMNS, as_json, ms
+from ._writing import insert, report_progress, update, write
 
 VERSION = 2  # of the tables below; a change adds a step to `UPGRADES`
 
