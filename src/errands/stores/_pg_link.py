@@ -164,7 +164,9 @@ async def apply(
 def qualified(sql: str, schema: str) -> bytes:
     """The statement, with the schema before the names of our tables."""
     quoted = '"{}".'.format(schema.replace('"', '""').replace("%", "%%"))
-    return re.sub(r"\b(errands_(?:jobs|meta|enlisted))\b", lambda m: quoted + m[1], sql).encode()
+    return re.sub(
+        r"\b(errands_(?:jobs|meta|enlisted|workers))\b", lambda m: quoted + m[1], sql
+    ).encode()
 
 
 def _prepare(address: Address) -> int | None:

@@ -8,6 +8,7 @@ import psycopg
 from psycopg import errors, sql
 
 from ..errors import NotAStore, SchemaTooNew, SetupError, StoreUnavailable
+from . import _pg_workers
 from ._pg_link import Row, Session
 from ._rows import COLUMNS
 
@@ -25,7 +26,7 @@ FINISHED = "state in ('done', 'failed', 'cancelled')"
 TABLES = f"""
 create table errands_meta (name text primary key, value bigint not null);
 create table errands_enlisted (worker text collate "C" primary key);
-create table errands_jobs (
+{_pg_workers.TABLE}create table errands_jobs (
     id text collate "C" primary key, task text collate "C" not null, payload text not null,
     queue text collate "C" not null, priority bigint not null, key text collate "C",
     added_at bigint not null, due_at bigint not null, free_at bigint not null,
@@ -44,6 +45,7 @@ OURS: Mapping[str, Sequence[str]] = {
     "errands_meta": ("name", "value"),
     "errands_enlisted": ("worker",),
     "errands_jobs": COLUMNS,
+    "errands_workers": _pg_workers.COLUMNS,
 }
 UPGRADES: Mapping[int, str] = {}  # from this version to the next
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Self
 
 from .._finish import finish
+from .._heartbeat import Heartbeat
 from .._job import Job, State
 from .._store import Claim, OnConflict, Query
 from ..errors import SetupError
@@ -17,7 +18,7 @@ try:
     import psycopg
     from psycopg.errors import UniqueViolation
 
-    from . import _pg_adding, _pg_schema, _pg_sql, _pg_statements
+    from . import _pg_adding, _pg_schema, _pg_sql, _pg_statements, _pg_workers
     from ._pg_address import address_of
     from ._pg_errors import translated
     from ._pg_lane import Lane
@@ -152,11 +153,24 @@ class PostgresStore:
         gone = self._presence.sees(missing)
         if not gone:
             return 0
+        await self._looking.call(_pg_workers.bury, (sorted(gone), now))
         freed: int = await self._saving.call(_pg_sql.rescue, (prefix, gone, now), is_once=True)
         if freed:
             self._bell.ring()
             self._crier.cry()
         return freed
+
+    async def beat(self, heartbeat: Heartbeat) -> None:
+        """See `Store.beat`."""
+        await self._looking.call(_pg_workers.beat, heartbeat)
+
+    async def workers(self) -> list[Heartbeat]:
+        """See `Store.workers`."""
+        return await self._looking.call(_pg_workers.workers, None)  # type: ignore[no-any-return]  # as above
+
+    async def prune_workers(self, before: datetime) -> int:
+        """See `Store.prune_workers`."""
+        return await self._looking.call(_pg_workers.prune_workers, before, is_once=True)  # type: ignore[no-any-return]  # as above
 
     async def now(self) -> datetime:
         """See `Store.now`: the server's clock, the only one that all machines share."""
