@@ -10,14 +10,14 @@ import os
 import signal
 import sys
 
-from borrowers import execute, place_in
+from borrowers import execute, place_at
 
 from errands import Errands, Retry, current_job
 from errands.testing import drain
 
 
 async def main(address: str, borrower: str, moment: str) -> None:
-    place = place_in(address, borrower)
+    place = place_at(address, borrower)
     errands = Errands(place.url)
 
     def perhaps_die(now: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -11,7 +12,9 @@ from typing import Any
 
 import aiosqlite
 import apsw
+import asyncpg
 import fastlite
+import psycopg
 import sqlalchemy
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
@@ -143,6 +146,53 @@ SQLITE: dict[str, tuple[str, Maker]] = {  # the store's driver, and what the app
 }
 
 
+@asynccontextmanager
+async def by_psycopg(url: str) -> AsyncIterator[psycopg.Connection[Any]]:
+    """The driver begins by itself; its rows are dictionaries."""
+    with psycopg.connect(url, row_factory=numbered) as connection:
+        yield connection
+
+
+@asynccontextmanager
+async def by_async_psycopg(url: str) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
+    """The application begins: by default each statement commits by itself."""
+    async with (
+        await psycopg.AsyncConnection.connect(url, autocommit=True) as connection,
+        connection.transaction(),
+    ):
+        yield connection
+
+
+@asynccontextmanager
+async def by_asyncpg(url: str) -> AsyncIterator[asyncpg.Connection]:
+    """With a way of its own to write JSON, as many have it."""
+    connection = await asyncpg.connect(url)
+    await connection.set_type_codec(
+        "json", encoder=json.dumps, decoder=json.loads, schema="pg_catalog"
+    )
+    try:
+        async with connection.transaction():
+            yield connection
+    finally:
+        await connection.close()
+
+
+@asynccontextmanager
+async def by_asyncpg_pool(url: str) -> AsyncIterator[Any]:
+    """A connection of a pool."""
+    async with (
+        asyncpg.create_pool(url, min_size=1, max_size=1) as pool,
+        pool.acquire() as connection,
+        connection.transaction(),
+    ):
+        yield connection
+
+
+def numbered(cursor: psycopg.Cursor[Any]) -> Callable[[Any], dict[int, Any]]:
+    """Rows as dictionaries by the numbers of their columns."""
+    return lambda row: dict(enumerate(row))
+
+
 async def execute(connection: Any, sql: str) -> Any:
     """Run a statement as the owner of the connection does."""
     if isinstance(connection, fastlite.Database):
@@ -154,8 +204,28 @@ async def execute(connection: Any, sql: str) -> Any:
 
 async def value(connection: Any, sql: str) -> Any:
     """What a query selects: one value."""
+    if hasattr(connection, "fetchval"):
+        return await connection.fetchval(sql)
     row = (await execute(connection, sql)).fetchone()
     return (await row if inspect.isawaitable(row) else row)[0]
+
+
+def _with(driver: str, make: Maker) -> Maker:
+    return lambda url: make(url.replace("postgresql:", f"postgresql+{driver}:"))
+
+
+POSTGRESQL: dict[str, Maker] = {
+    "psycopg": by_psycopg,
+    "async psycopg": by_async_psycopg,
+    "asyncpg": by_asyncpg,
+    "asyncpg pool": by_asyncpg_pool,
+    "sqlalchemy connection": _with("psycopg", _connection),
+    "sqlalchemy session": _with("psycopg", _session),
+    "sqlalchemy async connection on psycopg": _with("psycopg", _async_connection),
+    "sqlalchemy async session on psycopg": _with("psycopg", _async_session),
+    "sqlalchemy async connection on asyncpg": _with("asyncpg", _async_connection),
+    "sqlalchemy async session on asyncpg": _with("asyncpg", _async_session),
+}
 
 
 @dataclass(frozen=True)
@@ -171,7 +241,21 @@ class Place:
     begin: Begin
 
 
-def place_in(path: str, borrower: str) -> Place:
-    """One in an SQLite file."""
-    driver, make = SQLITE[borrower]
-    return Place(f"sqlite:///{path}?driver={driver}", lambda: make(path))
+def place_at(address: str, borrower: str) -> Place:
+    """One in an SQLite file, or a schema of a PostgreSQL server.
+
+    Args:
+        address: The path of the file, or the URL of the store.
+    """
+    if not address.startswith("postgresql:"):
+        driver, make = SQLITE[borrower]
+        return Place(f"sqlite:///{address}?driver={driver}", lambda: make(address))
+    server, _, schema = address.partition("?schema=")
+
+    @asynccontextmanager
+    async def begin() -> AsyncIterator[Any]:
+        async with POSTGRESQL[borrower](server) as connection:
+            await execute(connection, f"set local search_path to {schema}")
+            yield connection
+
+    return Place(address, begin)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from borrowers import SQLITE, Place, execute, place_in, value
+from borrowers import POSTGRESQL, SQLITE, Place, execute, place_at, value
 from patience import eventually, soon
 
 from errands import Claim, CurrentJob, Errands, Job, Outcome, Retry, State, current_job
@@ -26,15 +26,31 @@ AGAIN = Retry(attempts=2, wait=0)
 LONG = 10  # seconds, an upper bound that is never reached
 
 
-@pytest.fixture(params=["sqlite3", "apsw", "aiosqlite", "sqlalchemy async session"])
-async def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    """One of each way to reach a connection, with a table of the application's."""
-    return await prepared(place_in(str(tmp_path / "app.db"), request.param))
+KINDS = [
+    *(f"sqlite: {kind}" for kind in ("sqlite3", "apsw", "aiosqlite", "sqlalchemy async session")),
+    *(f"postgresql: {kind}" for kind in ("psycopg", "async psycopg", "asyncpg")),
+    "postgresql: sqlalchemy async session on psycopg",
+]  # one of each way to reach a connection
+ALL = [*(f"sqlite: {kind}" for kind in SQLITE), *(f"postgresql: {kind}" for kind in POSTGRESQL)]
+
+
+@pytest.fixture(params=KINDS)
+async def place(request: pytest.FixtureRequest) -> Place:
+    """Where an application has a table, too."""
+    return await prepared(place_at(*addressed(request, request.param)))
+
+
+def addressed(request: pytest.FixtureRequest, kind: str) -> tuple[str, str]:
+    """The arguments of `place_at` for an empty store."""
+    store, _, borrower = kind.partition(": ")
+    if store == "sqlite":
+        return str(request.getfixturevalue("tmp_path") / "app.db"), borrower
+    return str(request.getfixturevalue("postgres_url")), borrower
 
 
 async def prepared(place: Place) -> Place:
     """With a table of the application's."""
-    async with place.begin() as connection:
+    async with Errands(place.url), place.begin() as connection:
         await execute(connection, "create table effects (n integer)")
     return place
 
@@ -341,6 +357,36 @@ async def test_a_run_that_lost_its_job_after_a_rollback_is_stopped(
     assert "7" == (await ended(errands, job)).result
 
 
+# The lease
+
+
+async def test_the_lease_is_kept_while_a_transaction_has_the_job(place: Place) -> None:
+    """The worker is told that it holds the job, or that nobody knows; never that it is lost."""
+    errands = Errands(place.url, lease=0.3)
+    begun, go_on, lost = asyncio.Event(), asyncio.Event(), list[object]()
+
+    @errands.task
+    async def work() -> None:
+        async with effect(place) as connection:
+            await current_job().finish(connection)
+            begun.set()
+            await go_on.wait()
+
+    async with errands.working():
+        job = await errands.add_task(work)
+        await soon(begun.wait())
+        worker = errands._engine._worker
+        assert worker is not None
+        until = errands.now() + timedelta(hours=1)
+        if place.url.startswith("postgresql:"):
+            extend = errands._engine.store.extend
+            assert {job.id} == await soon(asyncio.to_thread(extend, [job.id], worker.name, until))
+        go_on.set()
+        assert State.DONE is (await ended(errands, job)).state
+
+    assert [] == lost
+
+
 # The job that is being run
 
 
@@ -371,16 +417,18 @@ async def test_the_current_job_equals_the_plain_one(errands: Errands) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("moment", ["before the commit", "after the commit"])
-@pytest.mark.parametrize("borrower", SQLITE)
-def test_a_killed_process_counts_once(tmp_path: Path, borrower: str, moment: str) -> None:
+@pytest.mark.parametrize("kind", ALL)
+def test_a_killed_process_counts_once(
+    request: pytest.FixtureRequest, kind: str, moment: str
+) -> None:
     """Whether it is killed before its transaction is committed, or before we could take note."""
-    address = str(tmp_path / "app.db")
+    address, borrower = addressed(request, kind)
 
     assert -signal.SIGKILL == application(address, borrower, moment)
     assert 0 == application(address, borrower, "never")
 
     attempt = {"before the commit": 2, "after the commit": 1}[moment]
-    assert (1, State.DONE, str(attempt)) == asyncio.run(found(place_in(address, borrower)))
+    assert (1, State.DONE, str(attempt)) == asyncio.run(found(place_at(address, borrower)))
 
 
 def application(*arguments: str) -> int:

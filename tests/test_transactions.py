@@ -9,7 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from borrowers import SQLITE, Begin
+from borrowers import POSTGRESQL, SQLITE, Begin, Place, place_at
 from patience import soon
 
 from errands import Errands, Job, State, Store
@@ -28,19 +28,21 @@ async def stored(errands: Errands, job: Job) -> Job:
     return there
 
 
-@pytest.fixture(params=SQLITE)
-def borrower(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
+@pytest.fixture(
+    params=[*((kind, "sqlite") for kind in SQLITE), *((kind, "postgresql") for kind in POSTGRESQL)],
+    ids="-".join,
+)
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    """One for each library that an application may have its connection from."""
+    borrower, store = request.param
+    is_file = store == "sqlite"
+    address = str(tmp_path / "app.db") if is_file else request.getfixturevalue("postgres_url")
+    return place_at(address, borrower)
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> str:
-    return str(tmp_path / "app.db")
-
-
-@pytest.fixture
-def url(borrower: str, path: str) -> str:
-    return f"sqlite:///{path}?driver={SQLITE[borrower][0]}"
+def url(place: Place) -> str:
+    return place.url
 
 
 @pytest.fixture
@@ -50,12 +52,12 @@ async def store(url: str) -> AsyncIterator[Store]:
 
 
 @pytest.fixture
-def begin(borrower: str, path: str) -> Begin:
-    return lambda: SQLITE[borrower][1](path)
+def begin(place: Place) -> Begin:
+    return place.begin
 
 
-class TestSQLite(TransactionContract):
-    """With every library that an application may open the file with."""
+class TestTransactions(TransactionContract):
+    """Run once for each of them, by the `place` fixture."""
 
 
 # What an application writes

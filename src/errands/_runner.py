@@ -71,6 +71,11 @@ class Run:
         self.job = self.job.progressed(progress)
         self._tell(self)
 
+    @property
+    def is_settling(self) -> bool:
+        """Whether there is an outcome, or one in a transaction that may lock the job."""
+        return self.is_ended or (self.finishing is not None and self.finishing.is_begun)
+
     def require(self) -> None:
         """Do nothing, as long as the job belongs to this run.
 

@@ -266,7 +266,7 @@ class Runs:
             await self._new_progress.wait()
             self._new_progress.clear()
             advanced, self._advanced = self._advanced, {}
-            jobs = [held.job for held in advanced.values() if not held.is_ended]
+            jobs = [held.job for held in advanced.values() if not held.is_settling]
             if jobs:
                 await self._patience.until_done(lambda: self._store.report(jobs))  # noqa: B023  # as above
             await self._clock.sleep(TELL)
