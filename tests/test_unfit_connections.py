@@ -6,14 +6,19 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import aiosqlite
 import apsw
+import asyncpg
+import psycopg
 import pytest
 import sqlalchemy
+from postgres_server import PostgresServer
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.orm import Session
 
 from errands import Errands, Job
@@ -208,3 +213,149 @@ async def test_a_caller_who_gives_up_leaves_a_connection_that_works(
         job = await add(errands, db)
         await db.commit()
     assert [job] == await errands.jobs()
+
+
+# PostgreSQL
+
+
+@pytest.fixture
+async def remote(postgres_url: str) -> AsyncIterator[Errands]:
+    """Whose jobs are on a server."""
+    async with Errands(postgres_url) as errands:
+        errands.task(print)
+        yield errands
+
+
+async def test_an_autocommitting_psycopg_is_refused(
+    remote: Errands, postgres: PostgresServer
+) -> None:
+    """Plain and asynchronous; in a block of a transaction it is fine."""
+    with psycopg.connect(postgres.url, autocommit=True) as connection:
+        assert "begin one first" in await refusal(remote, connection)
+    async with await psycopg.AsyncConnection.connect(postgres.url, autocommit=True) as there:
+        assert "begin one first" in await refusal(remote, there)
+        async with there.transaction():
+            job = await add(remote, there)
+        assert job == await remote.job(job.id)
+
+
+async def test_asyncpg_without_a_transaction_is_refused(
+    remote: Errands, postgres: PostgresServer
+) -> None:
+    """It commits each statement by itself."""
+    connection = await asyncpg.connect(postgres.url)
+    assert "begin one first" in await refusal(remote, connection)
+    async with connection.transaction():
+        job = await add(remote, connection)
+    await connection.close()
+    assert job == await remote.job(job.id)
+
+
+@pytest.mark.parametrize("driver", ["psycopg", "asyncpg"])
+async def test_an_autocommitting_engine_of_a_server_is_refused(
+    remote: Errands, postgres: PostgresServer, driver: str
+) -> None:
+    """SQLAlchemy thinks that a transaction is open."""
+    url = postgres.url.replace("postgresql:", f"postgresql+{driver}:")
+    engine = create_async_engine(url, isolation_level="AUTOCOMMIT")
+    async with engine.begin() as connection:
+        assert "begin one first" in await refusal(remote, connection)
+    await engine.dispose()
+
+
+async def test_a_transaction_that_has_failed_is_refused(
+    remote: Errands, postgres: PostgresServer
+) -> None:
+    """The message says to roll back; then it is fine."""
+    with psycopg.connect(postgres.url) as connection:
+        with pytest.raises(psycopg.errors.DivisionByZero):
+            connection.execute("select 1 / 0")
+        assert "has failed: roll it back" in await refusal(remote, connection)
+        connection.rollback()
+        job = await add(remote, connection)
+    assert job == await remote.job(job.id)
+
+
+async def test_a_transaction_of_asyncpg_that_has_failed_is_refused(
+    remote: Errands, postgres: PostgresServer
+) -> None:
+    """As psycopg's."""
+    connection = await asyncpg.connect(postgres.url)
+    transaction = connection.transaction()
+    await transaction.start()
+    with pytest.raises(asyncpg.DivisionByZeroError):
+        await connection.execute("select 1 / 0")
+    assert "has failed: roll it back" in await refusal(remote, connection)
+    await transaction.rollback()
+    await connection.close()
+
+
+async def test_a_transaction_of_sqlalchemy_that_has_failed_is_refused(
+    remote: Errands, postgres: PostgresServer
+) -> None:
+    """As psycopg's, which is below."""
+    engine = sqlalchemy.create_engine(postgres.url.replace("postgresql:", "postgresql+psycopg:"))
+    with engine.connect() as connection:
+        with pytest.raises(sqlalchemy.exc.DataError):
+            connection.execute(sqlalchemy.text("select 1 / 0"))
+        assert "has failed: roll it back" in await refusal(remote, connection)
+    engine.dispose()
+
+
+async def test_another_database_is_refused(remote: Errands, postgres: PostgresServer) -> None:
+    """The message says where the jobs are, without a password."""
+    postgres.execute("create database other")
+    with psycopg.connect(f"{postgres.url.rpartition('/')[0]}/other") as connection:
+        said = await refusal(remote, connection)
+    assert "is of another database than the jobs, which are in postgresql://postgres@" in said
+    assert "secret" not in said
+
+
+async def test_a_file_is_no_part_of_a_server(remote: Errands, errands: Errands, path: str) -> None:
+    """And a server none of a file; SQLAlchemy speaks to either."""
+    engine = sqlalchemy.create_engine(f"sqlite:///{path}")
+    with engine.begin() as connection:
+        assert "speaks sqlite, and the jobs are in PostgreSQL" in await refusal(remote, connection)
+    engine.dispose()
+    with closing(sqlite3.connect(path)) as db:
+        assert "expected one of psycopg.Connection" in await refusal(remote, db)
+
+
+async def test_a_server_is_no_part_of_a_file(errands: Errands, postgres: PostgresServer) -> None:
+    """Though SQLAlchemy speaks to either."""
+    engine = sqlalchemy.create_engine(postgres.url.replace("postgresql:", "postgresql+psycopg:"))
+    with engine.begin() as connection:
+        assert "speaks postgresql, and the jobs are in" in await refusal(errands, connection)
+    engine.dispose()
+    with psycopg.connect(postgres.url) as plain:
+        assert "expected one of sqlite3.Connection" in await refusal(errands, plain)
+
+
+async def test_a_server_that_was_started_anew_is_known(
+    remote: Errands, postgres: PostgresServer
+) -> None:
+    """What was known of it is asked for again."""
+    remote._engine.store._place = (1, 2, "3")  # type: ignore[attr-defined]  # as before
+    with psycopg.connect(postgres.url) as connection:
+        job = await add(remote, connection)
+    assert job == await remote.job(job.id)
+
+
+async def test_a_conflict_of_a_transaction_stays_its_own(
+    remote: Errands, postgres: PostgresServer
+) -> None:
+    """Whoever owns it may have a way to begin it anew."""
+    store = remote._engine.store
+    [running] = await store.add([await _claimed(remote)])
+    with psycopg.connect(postgres.url) as connection:
+        connection.isolation_level = psycopg.IsolationLevel.SERIALIZABLE
+        connection.execute("select 1 from pg_class limit 1")
+        store.extend([running.id], "w", running.free_at + timedelta(hours=1))
+        with pytest.raises(psycopg.errors.SerializationFailure):
+            await store.save_within(connection, [running.done(None, remote.now())])
+
+
+async def _claimed(errands: Errands) -> Job:
+    adding = errands.options()
+    job = adding._engine.make(adding._options, print, (), {})
+    return job.claimed("w", errands.now(), timedelta(minutes=1))
