@@ -8,13 +8,16 @@ from pathlib import Path
 import pytest
 from documents import blocks, text_of
 from live_server import run
+from postgres_server import PostgresServer
 
 from errands.stores import _borrowed
 
 PAGE = "docs/transactions.md"
+KINDS = (*_borrowed.SQLITE, *_borrowed.POSTGRESQL, *_borrowed.SQLALCHEMY)
 PROGRAMS = blocks(PAGE, "python")
 SAID = [
     ["the oven is broken: no order, no receipt", "receipt for order 2"],
+    ["receipt for order 1"],
     ["receipt for order 1"],
     ["15"],
 ]
@@ -24,9 +27,13 @@ SAID = [
 @pytest.mark.parametrize(
     ("code", "said"), [*zip(PROGRAMS, SAID, strict=True)], ids=range(len(SAID))
 )
-def test_a_program_says_what_the_page_says(tmp_path: Path, code: str, said: list[str]) -> None:
-    """From a file in an empty folder, without a warning."""
+def test_a_program_says_what_the_page_says(
+    tmp_path: Path, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch,
+    code: str, said: list[str],
+) -> None:  # fmt: skip  # fixtures and parameters
+    """From a file in an empty folder, beside an empty database, without a warning."""
     (tmp_path / "main.py").write_text(code, encoding="utf-8")
+    monkeypatch.setenv("DATABASE_URL", postgres.new_database())
 
     output = run([sys.executable, "-W", "error", "main.py"], tmp_path)
 
@@ -35,7 +42,7 @@ def test_a_program_says_what_the_page_says(tmp_path: Path, code: str, said: list
 
 def test_every_kind_of_connection_is_named() -> None:
     """Nobody has to guess."""
-    kinds = [_borrowed.SHOWN.get(kind, kind) for kind in (*_borrowed.SQLITE, *_borrowed.SQLALCHEMY)]
+    kinds = [_borrowed.SHOWN.get(kind, kind) for kind in KINDS]
     names = [part for kind in kinds for part in kind.split(".")]
 
     assert [] == [name for name in names if name.lower() not in text_of(PAGE).lower()]

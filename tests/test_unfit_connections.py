@@ -304,8 +304,7 @@ async def test_a_transaction_of_sqlalchemy_that_has_failed_is_refused(
 
 async def test_another_database_is_refused(remote: Errands, postgres: PostgresServer) -> None:
     """The message says where the jobs are, without a password."""
-    postgres.execute("create database other")
-    with psycopg.connect(f"{postgres.url.rpartition('/')[0]}/other") as connection:
+    with psycopg.connect(postgres.new_database()) as connection:
         said = await refusal(remote, connection)
     assert "is of another database than the jobs, which are in postgresql://postgres@" in said
     assert "secret" not in said

@@ -41,11 +41,15 @@ class Echo:
         """Be silent."""
         self._ring = ring
         self._next: asyncio.TimerHandle | None = None
+        self._number = 0
 
     def begin(self) -> None:
         """Ring soon, and again after growing pauses."""
+        if self._next is not None and self._number == 0:
+            return  # soon enough, and not put off by whoever begins again and again
         self.end()
-        self._wait(0)
+        self._number = 0
+        self._wait()
 
     def end(self) -> None:
         """Ring no more."""
@@ -53,14 +57,15 @@ class Echo:
             self._next.cancel()
             self._next = None
 
-    def _wait(self, number: int) -> None:
+    def _wait(self) -> None:
         loop = asyncio.get_running_loop()
-        self._next = loop.call_later(ECHOES[number], self._sound, number)
+        self._next = loop.call_later(ECHOES[self._number], self._sound)
 
-    def _sound(self, number: int) -> None:
+    def _sound(self) -> None:
         self._next = None
-        if number + 1 < len(ECHOES):
-            self._wait(number + 1)
+        self._number += 1
+        if self._number < len(ECHOES):
+            self._wait()
         self._ring()
 
 
