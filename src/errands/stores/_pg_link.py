@@ -33,6 +33,7 @@ PLAIN_PLANS = {
     "max_parallel_workers_per_gather": "0",
     "plan_cache_mode": "force_generic_plan",
 }
+TABLE = r"\b(errands_(?:jobs|meta|enlisted|workers))\b"
 SET = """
 select count(set_config(name, value, {}))
 from unnest(%s::text[], %s::text[]) as told (name, value)
@@ -164,9 +165,7 @@ async def apply(
 def qualified(sql: str, schema: str) -> bytes:
     """The statement, with the schema before the names of our tables."""
     quoted = '"{}".'.format(schema.replace('"', '""').replace("%", "%%"))
-    return re.sub(
-        r"\b(errands_(?:jobs|meta|enlisted|workers))\b", lambda m: quoted + m[1], sql
-    ).encode()
+    return re.sub(TABLE, lambda found: quoted + found[1], sql).encode()
 
 
 def _prepare(address: Address) -> int | None:

@@ -8,7 +8,7 @@ import psycopg
 from psycopg import errors, sql
 
 from ..errors import NotAStore, SchemaTooNew, SetupError, StoreUnavailable
-from . import _pg_workers
+from ._beats import COLUMNS as BEATS
 from ._pg_link import Row, Session
 from ._rows import COLUMNS
 
@@ -26,7 +26,7 @@ FINISHED = "state in ('done', 'failed', 'cancelled')"
 TABLES = f"""
 create table errands_meta (name text primary key, value bigint not null);
 create table errands_enlisted (worker text collate "C" primary key);
-{_pg_workers.TABLE}create table errands_jobs (
+create table errands_jobs (
     id text collate "C" primary key, task text collate "C" not null, payload text not null,
     queue text collate "C" not null, priority bigint not null, key text collate "C",
     added_at bigint not null, due_at bigint not null, free_at bigint not null,
@@ -39,13 +39,18 @@ create index errands_free on errands_jobs (queue, task, priority, free_at, id)
 create unique index errands_key on errands_jobs (key) where key is not null and {UNFINISHED};
 create index errands_held on errands_jobs (worker) where state = 'running';
 create index errands_finished on errands_jobs (finished_at) where {FINISHED};
+create table errands_workers (
+    worker text collate "C" primary key, host text not null, pid bigint not null, queues text,
+    slots bigint not null, running bigint not null, version text not null,
+    started_at bigint not null, seen_at bigint not null, gone_at bigint
+);
 insert into errands_meta values ('schema', {VERSION}), ('works_since', {WORKS_SINCE});
 """
 OURS: Mapping[str, Sequence[str]] = {
     "errands_meta": ("name", "value"),
     "errands_enlisted": ("worker",),
     "errands_jobs": COLUMNS,
-    "errands_workers": _pg_workers.COLUMNS,
+    "errands_workers": BEATS,
 }
 UPGRADES: Mapping[int, str] = {}  # from this version to the next
 

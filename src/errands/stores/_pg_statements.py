@@ -151,6 +151,9 @@ with dead as materialized (
     select worker from errands_enlisted where worker = any(%(known)s::text[]) and {IS_DEAD}
 ), forgotten as (
     delete from errands_enlisted where worker in (select worker from dead)
+), buried as (
+    update errands_workers set running = 0, gone_at = %(now)s
+    where worker in (select worker from dead) and gone_at is null
 )
 update errands_jobs as j set free_at = %(now)s from dead
 where j.state = 'running' and j.worker = dead.worker returning j.id

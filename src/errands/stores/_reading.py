@@ -1,4 +1,4 @@
-"""What is read from the tables of the SQLite store: jobs come out as one JSON array."""
+"""Rows of jobs read from SQLite: as one JSON array, since each row that is fetched costs a step."""
 
 from __future__ import annotations
 

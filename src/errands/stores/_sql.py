@@ -16,6 +16,7 @@ from .._job import Job, State
 from .._store import OnConflict, Query, rival_within
 from ..errors import JobExists, NotAStore, SchemaTooNew
 from . import _sql_workers
+from ._beats import COLUMNS as BEATS
 from ._database import Database
 from ._reading import ROWS, UNFINISHED, by_id, many, one, read
 from ._rows import COLUMNS, as_json, ms
@@ -73,7 +74,7 @@ def prepare(db: Database, paths: list[str]) -> list[None]:
         db.execute(UPGRADES[version])
         db.execute("update errands_meta set value = ? where name = 'schema'", (version + 1,))
     _require(db, paths[0], OURS[1], COLUMNS)
-    _require(db, paths[0], _sql_workers.NAME, _sql_workers.COLUMNS)
+    _require(db, paths[0], _sql_workers.NAME, BEATS)
     return [None] * len(paths)
 
 

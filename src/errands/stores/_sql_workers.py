@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import UTC, datetime
-from typing import Any
+from datetime import datetime
 
 from .._heartbeat import Heartbeat
+from ._beats import COLUMNS, heartbeat_of, row_of
 from ._database import Database
-from ._rows import as_json, decode, instant, ms
+from ._rows import ms
 
 NAME = "errands_workers"
-COLUMNS = (
-    "worker", "host", "pid", "queues", "slots", "running", "version", "started_at", "seen_at",
-    "gone_at",
-)  # fmt: skip  # as they stand in a row
 # A table of that name may be somebody else's: what it looks like is checked afterwards.
 TABLE = f"""
 create table if not exists {NAME} (
@@ -29,14 +24,14 @@ BEAT = f"insert or replace into {NAME} values ({', '.join('?' * len(COLUMNS))})"
 def beat(db: Database, beats: list[Heartbeat]) -> list[None]:
     """See `Store.beat`."""
     for each in beats:
-        db.execute(BEAT, _row(each))
+        db.execute(BEAT, row_of(each))
     return [None] * len(beats)
 
 
 def workers(db: Database, calls: list[None]) -> list[list[Heartbeat]]:
     """See `Store.workers`."""
     sql = f"select {', '.join(COLUMNS)} from {NAME} order by started_at desc, worker desc"
-    found = [_heartbeat(row) for row in db.execute(sql).fetchall()]
+    found = [heartbeat_of(row) for row in db.execute(sql).fetchall()]
     return [found for _ in calls]
 
 
@@ -55,31 +50,3 @@ def prune_workers(db: Database, instants: list[datetime]) -> list[int]:
         db.execute(f"delete from {NAME} where coalesce(gone_at, seen_at) < ?", (ms(before),))
         answers.append(db.changes())
     return answers
-
-
-def _row(beat: Heartbeat) -> Sequence[str | int | None]:
-    queues = None if beat.queues is None else as_json(beat.queues)
-    return (
-        beat.worker, beat.host, beat.pid, queues, beat.slots, beat.running, beat.version,
-        ms(beat.started_at), ms(beat.seen_at), ms(beat.gone_at),
-    )  # fmt: skip  # in the order of `COLUMNS`
-
-
-def _heartbeat(row: Sequence[Any]) -> Heartbeat:
-    (worker, host, pid, queues, slots, running, version, started_at, seen_at, gone_at) = row
-    return Heartbeat(
-        worker=worker,
-        host=host,
-        pid=pid,
-        queues=None if queues is None else tuple(decode(queues)),
-        slots=slots,
-        running=running,
-        version=version,
-        started_at=_at(started_at),
-        seen_at=_at(seen_at),
-        gone_at=instant(gone_at),
-    )
-
-
-def _at(ms: int) -> datetime:
-    return datetime.fromtimestamp(ms / 1000, UTC)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Self
 
+from .._clock import local_time
 from .._finish import finish
 from .._heartbeat import Heartbeat
 from .._job import Job, State
@@ -143,10 +144,14 @@ class PostgresStore:
 
     async def get(self, job_id: str) -> Job | None:
         """See `Store.get`."""
+        if "\0" in job_id:  # no text of the server's has one
+            return None
         return await self._looking.call(_pg_sql.get, job_id)  # type: ignore[no-any-return]  # as above
 
     async def find(self, query: Query) -> list[Job]:
         """See `Store.find`."""
+        if any("\0" in (text or "") for text in (query.queue, query.task, query.key, query.text)):
+            return []
         return await self._looking.call(_pg_sql.find, query)  # type: ignore[no-any-return]  # as above
 
     async def count(self) -> Mapping[tuple[str, State], int]:
@@ -160,6 +165,9 @@ class PostgresStore:
     async def enlist(self, worker: str) -> None:
         """See `Store.enlist`."""
         await self._presence.enlist(worker)
+        # a worker's first claim has slots wait for it, so it is not to wait for a connection
+        await self._claiming.call(_pg_sql.claim, _nothing(worker), is_once=True)
+        await self._saving.call(_pg_sql.save, [])
 
     async def rescue(self, now: datetime) -> int:
         """See `Store.rescue`."""
@@ -170,7 +178,6 @@ class PostgresStore:
         gone = self._presence.sees(missing)
         if not gone:
             return 0
-        await self._looking.call(_pg_workers.bury, (sorted(gone), now))
         freed: int = await self._saving.call(_pg_sql.rescue, (prefix, gone, now), is_once=True)
         if freed:
             self._bell.ring()
@@ -187,7 +194,7 @@ class PostgresStore:
 
     async def prune_workers(self, before: datetime) -> int:
         """See `Store.prune_workers`."""
-        return await self._looking.call(_pg_workers.prune_workers, before, is_once=True)  # type: ignore[no-any-return]  # as above
+        return await self._looking.call(_pg_workers.prune_workers, before)  # type: ignore[no-any-return]  # as above
 
     async def now(self) -> datetime:
         """See `Store.now`: the server's clock, the only one that all machines share."""
@@ -244,3 +251,10 @@ class PostgresStore:
     async def _notify(self) -> Any:
         told = (self._presence.channel, self._presence.name)
         return await self._looking.call(_pg_sql.notify, told)
+
+
+def _nothing(worker: str) -> Claim:
+    """A claim that takes no job."""
+    return Claim(
+        worker=worker, queues=None, tasks=[], limit=1, now=local_time(), lease=timedelta(0)
+    )
