@@ -50,6 +50,12 @@ class PostgresServer:
         """An empty store: a schema of its own, made when it is opened."""
         return f"{self.url}?schema=test_{uuid4().hex}"
 
+    def new_database(self) -> str:
+        """The URL of an empty database."""
+        name = f"test_{uuid4().hex}"
+        self.execute(f"create database {name}")
+        return f"{self.url.rpartition('/')[0]}/{name}"
+
     def start(self) -> None:
         """Start it, and wait until it answers."""
         options = " ".join(f"-c {name}='{value}'" for name, value in SETTINGS.items())
