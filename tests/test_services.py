@@ -7,6 +7,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -256,11 +257,11 @@ async def test_a_service_that_returns_is_done(
 
 
 @KINDS
-@pytest.mark.errands_falls
 async def test_a_service_that_returns_is_started_again(
-    errands: Errands, every_process: bool
+    url: str, clock: JumpingClock, every_process: bool
 ) -> None:
     """That is the default."""
+    errands = Errands(url, clock=clock, lease=1e6)
     starts: list[int] = []
 
     @errands.service(name="again", every_process=every_process)
@@ -271,6 +272,9 @@ async def test_a_service_that_returns_is_started_again(
             await for_ever()
 
     async with errands.working():
+        for count in (1, 2):
+            await eventually((count, ServiceState.BACKING_OFF), lambda: counted(errands, starts))
+            clock.jump(1)
         await errands.started(again, timeout=10)
         found = await status(errands)
 
@@ -594,6 +598,52 @@ async def test_a_lost_worker_does_not_count(url: str, clock: JumpingClock) -> No
     assert {Outcome.LOST} == {attempt.outcome for attempt in found.history}
 
 
+async def test_a_service_that_was_taken_over_is_stopped(url: str) -> None:
+    """Whoever has its lease runs it; within a third of a lease it has ended here."""
+    errands = Errands(url, lease=0.3)
+    ended = asyncio.Event()
+    errands.service(name="x")(stop_slowly(ended.set))
+
+    async with errands.working():
+        await errands.started("x", timeout=10)
+        [job] = await errands.jobs()
+        theirs = job.claimed("other", errands.now(), timedelta(hours=1))
+        assert {job.id} == await errands._engine.store.save([theirs])
+        await soon(ended.wait(), "its end")
+        found = await status(errands)
+
+    assert ("other", ServiceState.STARTING) == (found.worker, found.state)
+
+
+@pytest.mark.errands_falls
+async def test_a_failed_service_can_be_started_from_a_process_that_only_looks(
+    tmp_path: Path,
+) -> None:
+    """By its name; another process takes it."""
+    starts: list[int] = []
+
+    async def fall_once() -> None:
+        starts.append(1)
+        if len(starts) == 1:
+            raise ValueError
+        ready()
+        await for_ever()
+
+    def site() -> Errands:
+        errands = Errands(f"sqlite:///{tmp_path}/e.db")
+        errands.service(name="x", restart="never")(fall_once)
+        return errands
+
+    works, looks = site(), site()
+    async with works.working(), looks:
+        await eventually(ServiceState.FAILED, lambda: first_state(looks))
+        await looks.restart("x")
+        await looks.started("x", timeout=10)
+        found = await status(looks)
+
+    assert (2, 0) == (len(starts), found.restarts)
+
+
 async def test_a_process_for_other_queues_leaves_services_alone(
     url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -654,7 +704,7 @@ async def test_two_services_of_one_name_are_refused(errands: Errands) -> None:
     errands.service(name="x")(for_ever)
     with pytest.raises(DuplicateTask, match=r"two services are named 'x'.*@errands\.service"):
         errands.service(name="x")(stop_slowly(lambda: None))
-    with pytest.raises(DuplicateTask, match="two tasks are named 'x'"):
+    with pytest.raises(DuplicateTask, match="a task and a service are named 'x'"):
         errands.task(name="x")(state)
 
 

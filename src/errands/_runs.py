@@ -151,11 +151,10 @@ class Runs:
                 self._give_up(held)
 
     def recall(self) -> None:
-        """Cancel all that runs, and start no more: everything goes back."""
+        """Cancel all that runs, and start no more: what ends now goes back."""
         self._is_stopping = True
         for held in self._held.values():
             if held.task is not None and not held.is_ended:
-                held.is_stopped = True
                 held.task.cancel("the worker stops")
 
     async def stop(self, grace: float, cleanup: float) -> None:

@@ -30,14 +30,13 @@ class Stint:
 
     Attributes:
         is_stopping: Whether the service is to end.
-        is_abandoned: Whether nobody waits for its end any more.
     """
 
     def __init__(self, run: Run, clock: Clock) -> None:
         """Take it for alive."""
         self._run, self._clock = run, clock
         self._seen = clock.now()
-        self.is_stopping = self.is_abandoned = False
+        self.is_stopping = self._is_abandoned = False
 
     def ready(self) -> None:
         """The service works."""
@@ -51,9 +50,13 @@ class Stint:
         Raises:
             RunStopped: in a thread that was abandoned, so that it ends.
         """
-        if self.is_abandoned:
+        if self._is_abandoned:
             raise RunStopped(f"this run of {self._run.job.task} was abandoned")
         self._seen = self._clock.now()
+
+    def abandon(self) -> None:
+        """Wait for its end no longer; its thread, if it is in one, ends at its next sign."""
+        self._is_abandoned = self._run.is_stopped = True
 
     async def overdue(self, watchdog: float | None) -> None:
         """Wait until the service has been silent for so many seconds."""
@@ -160,7 +163,7 @@ async def _stop(
             logger.error(
                 "service %s did not stop within %g s and is abandoned", service.name, grace
             )
-            stint.is_abandoned = True
+            stint.abandon()
             if service.is_async:
                 leash.drop()
             work.cancel("the service is abandoned")  # of a thread it is the first one
@@ -180,9 +183,9 @@ def _ended(run: Run, service: Service, error: BaseException | None, clock: Clock
     wait = service.wait_after(run.job, now)
     how = "returned" if error is None else "failed"
     if wait is not None:
-        logger.error(
-            "service %s %s; starting it again in %.1f s", service.name, how, wait, exc_info=error
-        )
+        level = logging.WARNING if error is None else logging.ERROR
+        message = "service %s %s; starting it again in %.1f s"
+        logger.log(level, message, service.name, how, wait, exc_info=error)
     else:
         logger.critical(
             "service %s %s and is given up after %d starts; errands.restart(%r) or a new "

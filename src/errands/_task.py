@@ -105,8 +105,9 @@ class Named(dict[str, T]):
         kind, other = type(task).__name__.lower(), self.beside.get(task.name)
         before = self.get(task.name) if other is None else other
         if before is not None and (other or not _same(before.function, task.function)):
+            two = f"two {kind}s" if other is None else "a task and a service"
             raise DuplicateTask(
-                f"two {kind}s are named {task.name!r}: {_place(before.function)} and "
+                f"{two} are named {task.name!r}: {_place(before.function)} and "
                 f"{_place(task.function)}. Give one of them another with @errands.{kind}(name=…)."
             )
         self[task.name] = task
