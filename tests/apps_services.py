@@ -39,15 +39,22 @@ def tell(what: str, text: str = "-") -> None:
         os.close(file)
 
 
+def use_pool() -> None:
+    if "open" not in pool:
+        tell("no-pool")
+
+
 async def follow() -> None:
-    """Lives as long as the pool is open."""
-    tell("begin", "one" if "open" in pool else "too-early")
+    """Uses the pool, all its life long."""
+    use_pool()
+    tell("begin", "follow")
     ready()
     try:
         await asyncio.Event().wait()
     finally:
         await asyncio.sleep(0.05)
-        tell("end", "one" if "open" in pool else "too-late")
+        use_pool()
+        tell("end", "follow")
 
 
 async def consume() -> None:

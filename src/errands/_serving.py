@@ -91,14 +91,18 @@ class Serving:
 
         return declare if function is None else declare(function)
 
+    @property
+    def service_names(self) -> list[str]:
+        """The names of the services that this process has declared, sorted."""
+        return sorted(self._engine.services)
+
     async def services(self) -> list[ServiceStatus]:
         """How the services do that this process has declared, by name.
 
         Those of the cluster are told of as the store knows them; those of which every process
         has one, as they are here.
         """
-        names = sorted(self._engine.services)
-        return [await self._status(self._engine.services[name]) for name in names]
+        return [await self._status(self._engine.services[name]) for name in self.service_names]
 
     async def started(
         self, service: Callable[[], Any] | str, timeout: Seconds | None = None
