@@ -7,7 +7,7 @@ from ._clock import Clock, Timer
 from ._heartbeat import Heartbeat
 from ._job import Attempt, Job, Outcome, Progress, State, new_id
 from ._retry import Retry
-from ._runner import Middleware, Next, current_job, progress, track
+from ._runner import CurrentJob, Middleware, Next, current_job, progress, track
 from ._service import Budget, ServiceState, ServiceStatus
 from ._stint import alive, ready, stopping
 from ._store import Claim, OnConflict, Query, Store
@@ -22,6 +22,7 @@ __all__ = [
     "Budget",
     "Claim",
     "Clock",
+    "CurrentJob",
     "Declared",
     "Errands",
     "ErrandsError",

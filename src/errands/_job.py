@@ -15,9 +15,10 @@ import threading
 from dataclasses import MISSING, dataclass, fields
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, Self
 
 HISTORY = 20  # attempts that a job remembers
+LOST = "its worker was lost"  # what an attempt says whose lease ran out
 
 
 class State(StrEnum):
@@ -119,7 +120,7 @@ class Job:
     version: int = 0
 
     @classmethod
-    def of(cls, **values: Any) -> Job:
+    def of(cls, **values: Any) -> Self:
         """As `Job(**values)`, in a third of its time, and unchecked: for those who make many."""
         job = object.__new__(cls)
         job.__dict__.update(DEFAULTS)
@@ -146,7 +147,7 @@ class Job:
             started_at=now,
             free_at=now + lease,
             progress=None,
-            history=self._ended(Outcome.LOST, now, "its worker was lost") if lost else self.history,
+            history=self._ended(Outcome.LOST, now, LOST) if lost else self.history,
             version=self.version + 1,
         )
 
