@@ -389,8 +389,8 @@ async def test_a_service_may_clean_up_within_its_grace(
     errands = Errands(url, grace=10)
     left: list[int] = []
 
-    @errands.task
-    async def work() -> None:
+    @errands.task(name="goodbye")
+    async def goodbye() -> None:
         """Nothing."""
 
     @errands.service(name="x", every_process=every_process)
@@ -399,14 +399,13 @@ async def test_a_service_may_clean_up_within_its_grace(
         try:
             await for_ever()
         except asyncio.CancelledError:
-            await errands.add_task(work)
-            left.append(len(await errands.jobs(task="test_services.work")))
+            await errands.add_task(goodbye)
+            left.append(len(await errands.jobs(task="goodbye")))
 
-    errands.tasks  # noqa: B018
     async with errands.working():
         await errands.started(x, timeout=10)
 
-    assert 1 == len(left)
+    assert [1] == left
     assert "did not" not in caplog.text
 
 
@@ -700,12 +699,20 @@ async def test_a_generator_is_refused(errands: Errands) -> None:
 
 
 async def test_two_services_of_one_name_are_refused(errands: Errands) -> None:
-    """And a task and a service."""
+    """The message says where both are."""
     errands.service(name="x")(for_ever)
     with pytest.raises(DuplicateTask, match=r"two services are named 'x'.*@errands\.service"):
         errands.service(name="x")(stop_slowly(lambda: None))
+
+
+async def test_a_task_and_a_service_of_one_name_are_refused(errands: Errands) -> None:
+    """Whichever came first."""
+    errands.service(name="x")(for_ever)
+    errands.task(name="y")(state)
     with pytest.raises(DuplicateTask, match="a task and a service are named 'x'"):
         errands.task(name="x")(state)
+    with pytest.raises(DuplicateTask, match="a task and a service are named 'y'"):
+        errands.service(name="y")(for_ever)
 
 
 async def test_the_same_service_may_be_declared_again(errands: Errands) -> None:

@@ -91,7 +91,7 @@ class Named(dict[str, T]):
         """Start with none."""
         super().__init__()
         self._names: dict[Callable[..., Any], str] = {}
-        self.beside: Mapping[str, Task] = beside or {}
+        self.beside: Mapping[str, Task] = {} if beside is None else beside  # may fill later
 
     def add(self, task: T) -> None:
         """Declare a task. The same function declared again replaces itself.
