@@ -24,6 +24,12 @@ POSTGRESQL = (
 )  # fmt: skip  # in pairs
 SHOWN = {"apswutils.Database": "fastlite.Database"}  # by its user's name
 
+NO_TRANSACTION = (
+    "connection=… has no transaction open, so that each statement would be committed by itself: "
+    "begin one first, or leave connection=… out"
+)
+FAILED = "the transaction of connection=… has failed: roll it back, and begin a new one"
+
 
 def kind_of(connection: object, wanted: Collection[str]) -> str:
     """The kind of a connection, as `sqlalchemy.Session`.
@@ -34,8 +40,7 @@ def kind_of(connection: object, wanted: Collection[str]) -> str:
     Raises:
         UnfitConnection: if it is of no such kind.
     """
-    ancestry = {f"{base.__module__.partition('.')[0]}.{base.__name__}": base
-                for base in type(connection).__mro__}  # fmt: skip  # a row
+    ancestry = [_name(base) for base in type(connection).__mro__]
     kind = next((kind for kind in (*wanted, *SQLALCHEMY) if kind in ancestry), None)
     if kind is None:
         known = ", ".join(SHOWN.get(kind, kind) for kind in (*wanted, *SQLALCHEMY))
@@ -69,8 +74,6 @@ def rows_of(connection: Any, sql: str, values: Any) -> list[tuple[Any, ...]]:
     return [tuple(row) for row in result] if result.returns_rows else []
 
 
-NO_TRANSACTION = (
-    "connection=… has no transaction open, so that each statement would be committed by itself: "
-    "begin one first, or leave connection=… out"
-)
-FAILED = "the transaction of connection=… has failed: roll it back, and begin a new one"
+def _name(kind: type) -> str:
+    """Its library and its own name."""
+    return f"{kind.__module__.partition('.')[0]}.{kind.__name__}"

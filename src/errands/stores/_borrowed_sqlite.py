@@ -10,10 +10,11 @@ from typing import Any, TypeVar
 from .._finish import finish
 from ..errors import UnfitConnection
 from ._borrowed import NO_TRANSACTION, SQLITE, in_sqlalchemy, kind_of, rows_of
-from ._database import Database, Row
+from ._database import Database, Fetched, Row
 
 T = TypeVar("T")
 Execute = Callable[[str, Sequence[Any]], list[Row]]
+Checked = Callable[[Execute, Callable[[], bool]], T]  # told how to run, and whether it is begun
 
 # Writes nothing. But the standard library begins a transaction before a statement that could,
 # and SQLite takes its lock for writing now, not in the middle.
@@ -31,22 +32,14 @@ class Lent:
         """Run nothing yet."""
         self._execute = execute
 
-    def execute(self, sql: str, values: Sequence[Any] = (), /) -> Answer:
+    def execute(self, sql: str, values: Sequence[Any] = (), /) -> Fetched:
         """See `Database.execute`; one statement at a time."""
-        return Answer(self._execute(sql, values))
+        return Fetched(self._execute(sql, values))
 
     def changes(self) -> int:
         """See `Database.changes`."""
         [(number,)] = self._execute("select changes()", ())
         return int(number)
-
-
-class Answer(list[Row]):
-    """The rows of a statement."""
-
-    def fetchall(self) -> list[Row]:
-        """All of them."""
-        return self
 
 
 async def within(connection: Any, driver: str, path: str, work: Callable[[Database], T]) -> T:
@@ -81,9 +74,6 @@ async def within(connection: Any, driver: str, path: str, work: Callable[[Databa
     return checked(
         lambda sql, values: rows(connection, sql, values), lambda: connection.in_transaction
     )
-
-
-Checked = Callable[[Execute, Callable[[], bool]], T]
 
 
 def _with_sqlalchemy(connection: Any, driver: str, path: str, checked: Checked[T]) -> T:

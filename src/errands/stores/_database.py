@@ -18,6 +18,14 @@ class Rows(Protocol):
     def __iter__(self) -> Iterator[Row]: ...
 
 
+class Fetched(list[Row]):
+    """Rows that are here already, so that no error can come later."""
+
+    def fetchall(self) -> list[Row]:
+        """All rows."""
+        return self
+
+
 class Database(Protocol):
     """A connection to an SQLite file. Its errors are those of apsw."""
 

@@ -10,7 +10,7 @@ from typing import Any
 import apsw
 
 from ..errors import SetupError
-from ._database import Row
+from ._database import Fetched
 
 OLDEST = (3, 35, 0)
 
@@ -60,14 +60,6 @@ class StandardConnection:
     def close(self) -> None:
         """Let go of the file."""
         self._db.close()
-
-
-class Fetched(list[Row]):
-    """Rows that are here already, so that no error can come later."""
-
-    def fetchall(self) -> list[Row]:
-        """All rows."""
-        return self
 
 
 def _parted(sql: str) -> Iterator[str]:
