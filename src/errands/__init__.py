@@ -8,6 +8,8 @@ from ._heartbeat import Heartbeat
 from ._job import Attempt, Job, Outcome, Progress, State, new_id
 from ._retry import Retry
 from ._runner import CurrentJob, Middleware, Next, current_job, progress, track
+from ._service import Budget, ServiceState, ServiceStatus
+from ._stint import alive, ready, stopping
 from ._store import Claim, OnConflict, Query, Store
 from ._task import Declared
 from .errors import ErrandsError
@@ -17,6 +19,7 @@ __all__ = [
     "AddingLater",
     "Attempt",
     "BackgroundTasks",
+    "Budget",
     "Claim",
     "Clock",
     "CurrentJob",
@@ -32,11 +35,16 @@ __all__ = [
     "Progress",
     "Query",
     "Retry",
+    "ServiceState",
+    "ServiceStatus",
     "State",
     "Store",
     "Timer",
+    "alive",
     "current_job",
     "new_id",
     "progress",
+    "ready",
+    "stopping",
     "track",
 ]

@@ -18,6 +18,7 @@ from ._options import DEFAULT, Options, Seconds, seconds
 from ._results import result
 from ._retry import Retry
 from ._runner import Middleware
+from ._serving import Serving
 from ._settings import Settings, require_numbers, require_queues
 from ._store import OnConflict, Query, Store
 from ._task import Declared, Task, name_of
@@ -29,7 +30,7 @@ R = TypeVar("R")
 DAY = 86_400.0
 
 
-class Errands:
+class Errands(Serving):
     """Background tasks for one application.
 
     Args:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from ._clock import Clock
 from ._job import Job, Outcome, State
 from ._runner import Run, not_committed
 from ._store import Store
 from ._supervisor import Patience
-from ._task import Tasks
+from ._task import Task
 
 logger = logging.getLogger("errands.worker")
 
@@ -26,7 +26,7 @@ class Doubts:
     def __init__(
         self,
         store: Store,
-        tasks: Tasks,
+        tasks: Mapping[str, Task],
         clock: Clock,
         patience: Patience,
         give_up: Callable[[Run], object],

@@ -18,10 +18,13 @@ from ._job import Job, State
 from ._local import Locals
 from ._options import Options
 from ._pruner import Pruner
+from ._resident import Resident
+from ._service import Service
+from ._services import Services
 from ._settings import Settings
 from ._store import OnConflict, Store
 from ._supervisor import Loop, Patience, supervise
-from ._task import Tasks, called
+from ._task import Named, Tasks, called
 from ._worker import Worker
 from .errors import NotOpen, SetupError, StoreUnavailable, UnknownTask
 
@@ -37,11 +40,14 @@ class Engine:
         """Open nothing yet."""
         self._store, self.clock, self._settings = store, clock, settings
         self.tasks = Tasks()
+        self.services = Named[Service](beside=self.tasks)
+        self.tasks.beside = self.services
         self.locals = Locals(settings.threads, settings.max_pending)
         self.is_working = False
         self.released = 0  # jobs that went back unfinished when we stopped last
         self._patience = Patience(clock)
         self._worker: Worker | None = None
+        self._kept_services: Services | None = None
         self._supervisor: asyncio.Task[None] | None = None
         self._opened = 0
         self._aside = Aside(partial(self.working, aside=True))
@@ -147,7 +153,7 @@ class Engine:
             stack.push_async_callback(self.close)
             worker = await self._hire(aside)
             self.is_working = True
-            loops = {**worker.loops, **({} if aside else self._loops)}
+            loops = {**worker.loops, **({} if aside else self._begin(worker))}
             supervisor = self._supervisor = asyncio.create_task(
                 supervise(loops, self.clock), name="errands supervisor"
             )
@@ -180,6 +186,11 @@ class Engine:
         task = self.tasks.of(called(function))
         if task is None:
             name = getattr(function, "__qualname__", repr(function))
+            if self.services.of(function) is not None:
+                raise UnknownTask(
+                    f"{name} is a service, which starts with the application and is not added; "
+                    f"await errands.restart({name}) starts one again that has ended."
+                )
             raise UnknownTask(
                 f"{name} is not a task. Write @errands.task above it; or, if it may be lost, "
                 "hand it to the request's BackgroundTasks."
@@ -278,6 +289,10 @@ class Engine:
             if not self._watchers[job_id]:
                 del self._watchers[job_id]
 
+    def resident(self, name: str) -> Resident | None:
+        """The service of that name that this process has for itself, while at work."""
+        return None if self._kept_services is None else self._kept_services.resident(name)
+
     async def _see_off(self) -> None:
         """Give late additions their time; those that the store does not answer end with it."""
         if self._strays:
@@ -304,17 +319,33 @@ class Engine:
         return worker
 
     async def _dismiss(self, worker: Worker, supervisor: asyncio.Task[None]) -> None:
-        await asyncio.gather(worker.stop(self.grace), self.locals.drain(self.grace))
+        services, self._kept_services = self._kept_services, None
+        await asyncio.gather(
+            worker.stop(self.grace),
+            self.locals.drain(self.grace),
+            *([] if services is None else [services.stop()]),
+        )
         self._worker, self.is_working = None, False
         self._supervisor, self.released = None, worker.released
         supervisor.cancel()
         with suppress(asyncio.CancelledError):
             await supervisor
 
-    @property
-    def _loops(self) -> dict[str, Loop]:
+    def _begin(self, worker: Worker) -> dict[str, Loop]:
         pruner = Pruner(self._store, self.clock, self._settings.keep, self._patience)
-        return {"pruner": pruner.run, "clock": self._follow_time}
+        services = self._kept_services = Services(
+            self._store,
+            self.services,
+            self.clock,
+            self._patience,
+            worker.name,
+            queues=self._settings.queues,
+            lease=self._settings.lease,
+            grace=self.grace,
+            middleware=self._settings.middleware,
+        )
+        services.open()
+        return {"pruner": pruner.run, "clock": self._follow_time, **services.loops}
 
     async def _follow_time(self) -> None:
         while True:

@@ -201,7 +201,7 @@ async def run(
     token = _running.set(run)
     limit = asyncio.timeout(task.timeout)
     try:
-        call = _wrapped(task, middleware, threads)
+        call = wrapped(_called(task, threads), middleware)
         async with limit:
             value = await call(job)
         if limit.expired():  # it was told, and went on
@@ -221,6 +221,28 @@ async def run(
     return _done(value, run, task, clock)
 
 
+def begin(run: Run) -> None:
+    """From here on, in this context, the job of this run is the current one."""
+    _running.set(run)
+
+
+def wrapped(function: Next, middleware: Sequence[Middleware]) -> Next:
+    """The function with all layers around it."""
+    call = function
+    for layer in reversed(middleware):
+        call = _inside(layer, call)
+    return call
+
+
+def told(error: BaseException) -> str:
+    """The traceback without the frames that are ours: the user's code is what failed."""
+    frames: TracebackType | None = error.__traceback__
+    while frames is not None and frames.tb_frame.f_code.co_filename.startswith(HOME):
+        frames = frames.tb_next
+    text = "".join(traceback.format_exception(type(error), error, frames)).rstrip()
+    return text if len(text) <= LONGEST else f"…{text[-LONGEST:]}"
+
+
 def not_committed(run: Run, task: Task, clock: Clock) -> Job:
     """A job whose function finished it in a transaction that did not come to be."""
     error = NotCommitted(
@@ -229,17 +251,14 @@ def not_committed(run: Run, task: Task, clock: Clock) -> Job:
     return _after(error, run, task, clock)
 
 
-def _wrapped(task: Task, middleware: Sequence[Middleware], threads: Threads) -> Next:
+def _called(task: Task, threads: Threads) -> Next:
     async def function(job: Job) -> Any:
         args, kwargs = task.codec.load(job.payload)
         if task.is_async:
             return await task.function(*args, **kwargs)
         return await threads.run(task.function, *args, **kwargs)
 
-    call: Next = function
-    for layer in reversed(middleware):
-        call = _inside(layer, call)
-    return call
+    return function
 
 
 def _inside(layer: Middleware, inner: Next) -> Next:
@@ -256,13 +275,4 @@ def _done(value: Any, run: Run, task: Task, clock: Clock) -> Job:
 def _after(error: BaseException, run: Run, task: Task, clock: Clock) -> Job:
     spoilt = isinstance(error, NotSerializable)
     wait = None if spoilt else task.retry.wait_after(run.job.attempt, error)
-    return run.job.failed(_told(error), clock.now(), wait)
-
-
-def _told(error: BaseException) -> str:
-    """The traceback without the frames that are ours: the user's code is what failed."""
-    frames: TracebackType | None = error.__traceback__
-    while frames is not None and frames.tb_frame.f_code.co_filename.startswith(HOME):
-        frames = frames.tb_next
-    text = "".join(traceback.format_exception(type(error), error, frames)).rstrip()
-    return text if len(text) <= LONGEST else f"…{text[-LONGEST:]}"
+    return run.job.failed(told(error), clock.now(), wait)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import traceback
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from contextvars import copy_context
 
 from ._clock import Clock
@@ -19,10 +19,12 @@ from ._job import Job
 from ._runner import Middleware, Run, run
 from ._store import Store
 from ._supervisor import Loop, Patience
-from ._task import Tasks
+from ._task import Task
 from .executors.thread import Threads
 
 logger = logging.getLogger("errands.worker")
+
+Play = Callable[[Run, Task, Sequence[Middleware], Threads, Clock], Coroutine[None, None, Job]]
 
 TELL = 0.1  # seconds between two reports of progress
 
@@ -34,20 +36,23 @@ class Runs:
         slots: How many run side by side, at the most.
         freed: Called when a slot is free again.
         ended: Told about each outcome once it is stored.
+        play: Runs one job and answers with its outcome.
     """
 
     def __init__(
         self,
         store: Store,
-        tasks: Tasks,
+        tasks: Mapping[str, Task],
         clock: Clock,
         patience: Patience,
         slots: int,
         middleware: Sequence[Middleware],
         freed: Callable[[], object],
         ended: Callable[[Job], object],
+        play: Play = run,
     ) -> None:
         """Belong to the running event loop; run nothing yet."""
+        self._play = play
         self._store, self._tasks, self._clock = store, tasks, clock
         self._slots, self._middleware = slots, middleware
         self._freed, self._told = freed, ended
@@ -79,6 +84,11 @@ class Runs:
     def running(self) -> int:
         """How many jobs run now."""
         return sum(run.task is not None and not run.is_ended for run in self._held.values())
+
+    @property
+    def tasks(self) -> set[str]:
+        """The names of the tasks of all jobs that are held."""
+        return {run.job.task for run in self._held.values()}
 
     def held(self) -> list[str]:
         """The ids of the jobs whose leases are to be kept. May be asked from any thread."""
@@ -153,6 +163,13 @@ class Runs:
             else:
                 self._give_up(held)
 
+    def recall(self) -> None:
+        """Cancel all that runs, and start no more: what ends now goes back."""
+        self._is_stopping = True
+        for held in self._held.values():
+            if held.task is not None and not held.is_ended:
+                held.task.cancel("the worker stops")
+
     async def stop(self, grace: float, cleanup: float) -> None:
         """Let what runs end within `grace` seconds; cancel and hand back the rest."""
         self._is_stopping = True
@@ -174,7 +191,7 @@ class Runs:
         task, outcome = self._tasks[held.job.task], None
         held.finishing = Finishing(self._store, task, self._clock)
         try:
-            outcome = await run(held, task, self._middleware, self._threads, self._clock)
+            outcome = await self._play(held, task, self._middleware, self._threads, self._clock)
         except asyncio.CancelledError:
             outcome = held.job.released(self._clock.now())
         except Exception:  # ours: run() answers for those of the task

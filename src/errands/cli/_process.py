@@ -107,7 +107,7 @@ class _Process:
         )  # fmt: skip  # as above
         if self._errands.address.startswith(("memory:", "MemoryStore")):
             logger.warning("jobs in memory are seen by one process: nobody can add one for this")
-        if not self._errands.tasks:
+        if not (self._errands.tasks or self._errands.service_names):
             logger.warning("no task is declared: let %s import their modules", self._order.target)
         if self._line is not None:
             self._line.grace, self._line.ask = self._errands.grace, stop.ask
