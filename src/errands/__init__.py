@@ -6,6 +6,7 @@ from ._background import AddingLater, BackgroundTasks
 from ._clock import Clock, Timer
 from ._heartbeat import Heartbeat
 from ._job import Attempt, Job, Outcome, Progress, State, new_id
+from ._moving import Move, move
 from ._retry import Retry
 from ._runner import Middleware, Next, current_job, progress, track
 from ._store import Claim, OnConflict, Query, Store
@@ -25,6 +26,7 @@ __all__ = [
     "Heartbeat",
     "Job",
     "Middleware",
+    "Move",
     "Next",
     "OnConflict",
     "Outcome",
@@ -35,6 +37,7 @@ __all__ = [
     "Store",
     "Timer",
     "current_job",
+    "move",
     "new_id",
     "progress",
     "track",
