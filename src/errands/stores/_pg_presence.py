@@ -139,7 +139,7 @@ class Presence:
     def _lose(self, error: psycopg.Error) -> None:
         """The connection broke, and with it our locks: come back."""
         self._stop_hearing()
-        logger.info("%s: %s; connecting again", self._address.shown, str(error).strip())
+        logger.debug("%s; connecting again", translated(error, self._address.shown))
         self._returning = asyncio.get_running_loop().create_task(
             self._come_back(), name="errands postgres presence"
         )
