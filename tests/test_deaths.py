@@ -15,7 +15,7 @@ import pytest
 from deaths import APP, Anywhere, outcomes
 from server_driver import wait_until
 
-from errands import Outcome
+from errands import Outcome, State
 
 TRIES = 4  # of a measurement, on a machine that may have other work
 
@@ -91,3 +91,23 @@ def test_the_late_writes_of_a_frozen_worker_are_refused(place: Anywhere, is_earl
         assert 2 == len(place.effects("start", text))
     assert str(frozen.pid) == jobs["after"].result
     assert not re.search("refused|dropped", heir.output)
+
+
+def test_a_job_that_kills_its_process_ends_as_failed_alone(place: Anywhere) -> None:
+    """After as many starts as a lost job has; what ran beside it is done all the same."""
+    texts = [f"j{number}" for number in range(20)]
+    place.add_all("poison", ["bad"])
+    place.add_all("step", texts)
+    with place.working(processes=2, target=APP) as worker:
+        wait_until(
+            lambda: place.stored()["bad"].state is State.FAILED,
+            lambda: f"it had failed: {place.stored()['bad']}", 60,
+        )  # fmt: skip  # a call
+        place.wait_until_done(texts)
+        bad = place.stored()["bad"]
+        worker.stop()
+
+    assert 5 == len(place.effects("start", "bad"))
+    assert [*[Outcome.LOST] * 5, Outcome.FAILED] == outcomes(bad)
+    assert bad.error == "Its worker was lost 5 times in a row; no start is left."
+    assert {1} == {len(place.effects("done", text)) for text in texts}

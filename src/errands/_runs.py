@@ -77,6 +77,11 @@ class Runs:
         """How many jobs run now."""
         return sum(run.task is not None and not run.is_ended for run in self._held.values())
 
+    @property
+    def has_suspect(self) -> bool:
+        """Whether a job is here whose last workers were all lost."""
+        return any(run.job.is_suspect and not run.is_ended for run in self._held.values())
+
     def held(self) -> list[str]:
         """The ids of the jobs whose leases are to be kept. May be asked from any thread."""
         return list(self._held)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import socket
 from collections.abc import Callable, Collection, Sequence
 from datetime import timedelta
@@ -21,6 +22,8 @@ from ._task import Tasks
 
 POLL = 1.0  # seconds between two looks at an idle store: the safety net under the wake-ups
 RESCUE = 0.3  # seconds between two looks for workers that died
+SHORTEST_PAUSE = timedelta(seconds=0.5)  # of a job that waits for others under suspicion
+LONGEST_PAUSE = timedelta(seconds=30)
 CLEANUP = 2.0  # seconds that cancelled jobs have to clean up, and outcomes to be saved
 
 
@@ -191,15 +194,32 @@ class Worker:
         """Claim and start jobs, and say how many there were."""
         self._runs.occupy(free)  # nobody else is to use these slots meanwhile
         self._no_claim.clear()
-        claimed: list[Job] = []
+        starting: list[Job] = []
         try:
             claimed = await self._patience.until_done(lambda: self._store.claim(self._wanted(free)))
+            starting = [job for job in claimed if not job.is_suspect]
+            if len(starting) < len(claimed):
+                starting += await self._one_of([job for job in claimed if job.is_suspect])
         finally:
-            for job in claimed:
+            for job in starting:
                 self._runs.start(job)
-            self._runs.vacate(free - len(claimed))
+            self._runs.vacate(free - len(starting))
             self._no_claim.set()
         return len(claimed)
+
+    async def _one_of(self, suspects: list[Job]) -> list[Job]:
+        """One job of those that may have killed their workers, or none if one is here already.
+
+        What runs beside a job that kills its process dies as often as it does. So a process has
+        one of them at a time; the others go back, before it starts, without costing an attempt.
+        """
+        random.shuffle(suspects)
+        one = [] if self._runs.has_suspect else [suspects.pop()]
+        now = self._clock.now()
+        later = [job.postponed(now + _pause(now - job.history[-1].ended_at)) for job in suspects]
+        if later:
+            await self._patience.until_done(lambda: self._store.save(later))
+        return one
 
     async def _wait_for_work(self) -> None:
         """Sleep until there is news, or until a job's time has come."""
@@ -242,3 +262,9 @@ class Worker:
     def _is_aside(self) -> bool:
         """Whether this worker claims nothing and runs what is born here, however much."""
         return self._queues is not None and not self._queues
+
+
+def _pause(since: timedelta) -> timedelta:
+    """How long a job is postponed that is under suspicion for so long: about as long again."""
+    longest = min(max(since, SHORTEST_PAUSE), LONGEST_PAUSE)
+    return timedelta(milliseconds=round(longest.total_seconds() * random.uniform(500, 1000)))
