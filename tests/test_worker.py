@@ -412,8 +412,8 @@ async def test_jobs_that_lost_many_workers_run_one_at_a_time(url: str, clock: Ju
             clock.jump(15.1)
         fresh = await errands.add_task(other)
         async with errands.working():
-            for done in (1, 2, 3):
-                await eventually(done, lambda: finished(errands))
+            for number in (1, 2, 3):
+                await eventually(number, lambda: finished(errands))
                 await eventually(State.DONE, lambda: state(errands, fresh))
                 clock.jump(60)
 
