@@ -19,14 +19,15 @@ from pathlib import Path
 import pytest
 from deaths import APP, Anywhere, outcomes
 from postgres_server import PostgresServer, running_server
-from server_driver import wait_until
+from server_driver import free_port, wait_until
 from wire import wired
 from worker_driver import Command, named
 
-from errands import Claim, Errands, Job, OnConflict, Outcome, Query, State, new_id
+from errands import Claim, Errands, Heartbeat, Job, OnConflict, Outcome, Query, State, new_id
 from errands.errors import StoreUnavailable
 from errands.stores import store_at
 from errands.stores._pg_address import fingerprint
+from errands.stores._pg_presence import TWICE
 
 RESTARTS = int(os.environ.get("RESTARTS", "9"))
 EVERY = float(os.environ.get("EVERY", "1"))  # seconds between two of them
@@ -170,6 +171,37 @@ def test_without_a_server_who_adds_is_told_and_workers_wait(
     assert (1, [Outcome.DONE]) == (long.attempt, outcomes(long))
     assert len(troubles(worker)) <= 1 + AWAY // 30, troubles(worker)
     assert "the store is unavailable, and is asked again until it is back" in worker.output
+
+
+async def test_who_is_not_back_yet_after_a_restart_is_not_taken_for_dead(
+    server: PostgresServer,
+) -> None:
+    """By a worker that started meanwhile: the first ones had their locks, and lost them."""
+    url = server.new_url()
+    claim = Claim(worker="a", queues=None, tasks=["t"], limit=9, now=NOW, lease=LEASE)
+    with wired(server.port) as wire:
+        async with store_at(url.replace(f":{server.port}", f":{wire.port}")) as first:
+            await first.enlist("a")
+            await first.beat(beat("a", await first.now()))
+            await first.add([job("held")])
+            [held] = await first.claim(claim)
+            wire.to = free_port()  # it will not be back soon
+            server.stop("immediate")
+            server.start()
+            async with store_at(url) as second:
+                freed = [await second.rescue(NOW)]
+                await asyncio.sleep(2 * TWICE)
+                freed.append(await second.rescue(NOW))
+                assert [held] == await second.find(Query())
+
+    assert [0, 0] == freed
+
+
+def beat(worker: str, now: datetime) -> Heartbeat:
+    return Heartbeat(
+        worker=worker, host="h", pid=7, queues=None, slots=5, running=0, version="1",
+        started_at=now, seen_at=now,
+    )  # fmt: skip  # a row
 
 
 # What the server says is lost

@@ -19,10 +19,10 @@ from ..errors import StoreUnavailable
 from ._pg_address import Address, fingerprint
 from ._pg_errors import translated
 from ._pg_link import Link, Row, Session
+from ._pg_statements import SETTLING
 
 logger = logging.getLogger("errands.postgres")
 
-SETTLING = 10.0  # seconds that others have to come back as well, after a server was away
 TWICE = 0.2  # seconds between the two looks that find a worker dead
 LONGEST = 5.0  # seconds between two tries to come back
 SPACING = 0.01  # seconds between two notifications: each holds a lock of the whole server
