@@ -53,6 +53,12 @@ class PostgresServer:
         """An empty store: a schema of its own, made when it is opened."""
         return f"{self.url}?schema=test_{uuid4().hex}"
 
+    def new_database(self) -> str:
+        """The URL of an empty database."""
+        name = f"test_{uuid4().hex}"
+        self.execute(f"create database {name}")
+        return f"{self.url.rpartition('/')[0]}/{name}"
+
     def start(self) -> None:
         """Start it, and wait until it answers."""
         options = " ".join(f"-c {name}='{value}'" for name, value in SETTINGS.items())
@@ -115,7 +121,7 @@ def running_server() -> Iterator[PostgresServer]:
         is_root = hasattr(os, "geteuid") and os.geteuid() == 0
         binaries = _binaries(folder if is_root else None)
         owner = "nobody" if is_root else None
-        server = PostgresServer(binaries, folder / "server", _free_port(), owner)
+        server = PostgresServer(binaries, folder / "server", free_port(), owner)
         server.create()
         server.start()
         try:
@@ -147,7 +153,8 @@ def _binaries(into: Path | None) -> Path:
     return found[-1]
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port on which nobody listens."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         return int(taken.getsockname()[1])

@@ -8,7 +8,7 @@ from ._heartbeat import Heartbeat
 from ._job import Attempt, Job, Outcome, Progress, State, new_id
 from ._moving import Move, move
 from ._retry import Retry
-from ._runner import Middleware, Next, current_job, progress, track
+from ._runner import CurrentJob, Middleware, Next, current_job, progress, track
 from ._store import Claim, OnConflict, Query, Store
 from ._task import Declared
 from .errors import ErrandsError
@@ -20,6 +20,7 @@ __all__ = [
     "BackgroundTasks",
     "Claim",
     "Clock",
+    "CurrentJob",
     "Declared",
     "Errands",
     "ErrandsError",

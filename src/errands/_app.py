@@ -33,8 +33,9 @@ class Errands:
     """Background tasks for one application.
 
     Args:
-        store: A store, or the URL of one: `memory:`, `sqlite:///errands.db`. Left out, it is
-            `$ERRANDS_URL`, or else `sqlite:///errands.db`.
+        store: A store, or the URL of one: `memory:`, `sqlite:///errands.db`,
+            `postgresql://user:password@host/database`. Left out, it is `$ERRANDS_URL`, or else
+            `sqlite:///errands.db`.
         middleware: What wraps each run of a job, outermost first: `async def layer(job,
             call_next)`, which returns what `await call_next(job)` returned.
         keep: How long finished jobs are kept, in seconds; a week by default.
@@ -190,6 +191,7 @@ class Errands:
         on_conflict: OnConflict = "keep",
         queue: str | None = None,
         priority: int | None = None,
+        connection: Any = None,
     ) -> Adding:
         """Say more about the job that the next `add_task` makes.
 
@@ -202,13 +204,17 @@ class Errands:
                 or `raise` `JobExists`.
             queue: Instead of the task's own.
             priority: Instead of the task's own.
+            connection: A connection of yours to the database of the store, with a transaction
+                open. The job is there once that is committed, and never if it is rolled back.
+                See `docs/transactions.md` for the kinds.
 
         Raises:
             ValueError: if an option could never be meant.
         """
         options = Options(
-            after=after, at=at, key=key, on_conflict=on_conflict, queue=queue, priority=priority
-        )
+            after=after, at=at, key=key, on_conflict=on_conflict, queue=queue, priority=priority,
+            connection=connection,
+        )  # fmt: skip  # a call
         return Adding(self._engine, options)
 
     # Looking

@@ -15,7 +15,7 @@ import threading
 from dataclasses import MISSING, dataclass, fields
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, Self
 
 HISTORY = 20  # attempts that a job remembers
 LOST = "its worker was lost"  # what an attempt says whose lease ran out
@@ -121,7 +121,7 @@ class Job:
     version: int = 0
 
     @classmethod
-    def of(cls, **values: Any) -> Job:
+    def of(cls, **values: Any) -> Self:
         """As `Job(**values)`, in a third of its time, and unchecked: for those who make many."""
         job = object.__new__(cls)
         job.__dict__.update(DEFAULTS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, get_args
 
@@ -28,6 +28,7 @@ class Options:
         on_conflict: What to do where there is one.
         queue: Instead of the task's.
         priority: Instead of the task's.
+        connection: In whose transaction the job is added.
     """
 
     after: Seconds | None = None
@@ -36,6 +37,7 @@ class Options:
     on_conflict: OnConflict = "keep"
     queue: str | None = None
     priority: int | None = None
+    connection: Any = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         """Refuse what could never be meant.

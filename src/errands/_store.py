@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal, Protocol, Self
+from typing import Any, Literal, Protocol, Self
 
 from ._heartbeat import Heartbeat
 from ._job import Job, State
@@ -93,6 +93,19 @@ class Store(Protocol):
         """
         ...
 
+    async def add_within(
+        self, connection: Any, jobs: Sequence[Job], on_conflict: OnConflict = "keep"
+    ) -> list[Job]:
+        """As `add`, in the transaction that is open on a connection of the caller's.
+
+        The jobs are there once it is committed, and never if it is rolled back. What the
+        connection's driver raises is passed on as it is.
+
+        Raises:
+            UnfitConnection: if the connection cannot do it, or no store like this one could.
+        """
+        ...
+
     async def claim(self, claim: Claim) -> list[Job]:
         """Take the jobs that are free, best priority first, then by `free_at`.
 
@@ -112,6 +125,14 @@ class Store(Protocol):
         second unfinished job of its key. Saving what is
         stored already counts as written: a save whose answer was lost may be repeated.
         The key is not written: `replace` may have taken it.
+        """
+        ...
+
+    async def save_within(self, connection: Any, jobs: Sequence[Job]) -> set[str]:
+        """As `save`, in the transaction that is open on a connection of the caller's.
+
+        Raises:
+            UnfitConnection: as `add_within` does.
         """
         ...
 

@@ -122,7 +122,7 @@ class Worker:
     @property
     def is_busy(self) -> bool:
         """Whether a job runs here, or its outcome is not stored yet."""
-        return bool(self._runs.held())
+        return self._runs.is_busy
 
     async def drained(self) -> None:
         """Wait until nothing runs here and every outcome is stored."""

@@ -9,6 +9,9 @@ ErrandsError
 ├── NotSerializable       an argument or a result that cannot be kept as JSON
 ├── PayloadTooLarge       the arguments of one job are bigger than `max_payload`
 ├── JobExists             an unfinished job has this key already
+├── UnfitConnection       jobs cannot be written by the connection that was handed to us
+├── JobLost               the job that was to be finished is somebody else's now
+├── NotCommitted          a job was finished in a transaction that was not committed
 ├── QueueFull             too many local tasks wait in this process
 ├── JobFailed             the job whose result was asked for failed
 ├── JobCancelled          the job whose result was asked for was cancelled
@@ -87,6 +90,30 @@ class JobExists(ErrandsError):
         """Name the key and the job that holds it."""
         super().__init__(f"an unfinished job has the key {job.key!r}: {job.id} ({job.task})")
         self.job = job
+
+
+class UnfitConnection(ErrandsError, ValueError):
+    """Jobs cannot be written by the connection that was handed to us."""
+
+
+class JobLost(ErrandsError):
+    """The job that was to be finished is somebody else's now: let the transaction fail.
+
+    Attributes:
+        job: The job, as this run had it.
+    """
+
+    def __init__(self, job: Job) -> None:
+        """Name the job."""
+        super().__init__(
+            f"job {job.id} ({job.task}) was taken over, cancelled, or finished before: "
+            "roll back what this run did"
+        )
+        self.job = job
+
+
+class NotCommitted(ErrandsError):
+    """A task finished its job in a transaction that was rolled back or is still open."""
 
 
 class QueueFull(ErrandsError):

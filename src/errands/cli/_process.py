@@ -62,13 +62,15 @@ class _Process:
             stop.hear()
         else:
             stop.hear_as_child()
+        status, reason = 1, ""
         try:
             async with answering(self._health, self._look), self._telling():
-                return await self._work(stop)
-        except* LoopGaveUp as group:
-            raise click.ClickException(
-                f"the worker gave up, see above: {group.exceptions[0]}"
-            ) from None
+                status = await self._work(stop)
+        except* LoopGaveUp as group:  # what is raised in here comes out in a group, too
+            reason = f"the worker gave up, see above: {group.exceptions[0]}"
+        if reason:
+            raise click.ClickException(reason)
+        return status
 
     async def _work(self, stop: Stop) -> int:
         begin = time.monotonic()

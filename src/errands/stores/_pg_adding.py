@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 
 from .._job import Job, State
-from .._store import rival_within
+from .._store import OnConflict, rival_within
 from ..errors import JobExists, StoreUnavailable
 from ._pg_link import Session
 from ._pg_statements import BY_KEY, INSERT, by_id, ids_of
@@ -44,6 +44,11 @@ async def add_and_replace(session: Session, calls: list[Sequence[Job]]) -> list[
         async with session.transaction():
             answers.append([await _replace(session, job) for job in jobs])
     return answers
+
+
+BY: Mapping[OnConflict, Callable[[Session, list[Sequence[Job]]], Awaitable[list[list[Job]]]]] = {
+    "keep": add, "raise": add_or_raise, "replace": add_and_replace,
+}  # fmt: skip  # a row
 
 
 async def _insert(session: Session, jobs: Sequence[Job]) -> list[str]:

@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, urlencode
 from psycopg import ProgrammingError, pq
 from psycopg.conninfo import conninfo_to_dict
 
+EXAMPLE = "postgresql://user:password@host:5432/database"
 POOLERS = ("transaction",)
 KEPT_ALIVE = {  # a server that is silent is given up within 15 seconds
     "connect_timeout": 5,
@@ -44,6 +45,8 @@ def address_of(url: str) -> Address:
         ValueError: if libpq cannot make sense of it, or an option is unknown.
     """
     rest, _, query = url.partition("?")
+    if not rest.startswith(("postgresql://", "postgres://")):
+        raise ValueError(f"{rest.partition(':')[0]}:…: write {EXAMPLE}")
     options = dict(parse_qsl(query, keep_blank_values=True))
     schema, pooler = options.pop("schema", None), options.pop("pooler", None)
     shown = _shown(rest, schema)
@@ -56,8 +59,8 @@ def address_of(url: str) -> Address:
         told = conninfo_to_dict(f"{rest}?{urlencode(options)}")
     except ProgrammingError:  # its message quotes what it does not understand: the password, too
         raise ValueError(
-            f"{shown}: write postgresql://user:password@host:5432/database, and "
-            "quote what is no letter or digit (@ as %40, : as %3A, / as %2F)"
+            f"{shown}: write {EXAMPLE}, and quote "
+            "what is no letter or digit (@ as %40, : as %3A, / as %2F)"
         ) from None
     connection = {"application_name": "errands", **KEPT_ALIVE, **told, "client_encoding": "utf8"}
     return Address(shown, connection, schema, pooler is not None)

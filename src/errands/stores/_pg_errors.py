@@ -8,10 +8,6 @@ from psycopg import errors
 from ..errors import ErrandsError, SetupError, StoreFull, StoreUnavailable
 
 ADVICE: tuple[tuple[type[psycopg.Error], str], ...] = (
-    (errors.InvalidPassword, "Correct the user or the password in its URL, or in ~/.pgpass."),
-    (errors.InvalidAuthorizationSpecification, "See pg_hba.conf of the server, or name a user."),
-    (errors.InvalidCatalogName, "Create the database, or name another one in the URL."),
-    (errors.TooManyConnections, "Raise max_connections of the server, or put a pooler before it."),
     (
         errors.InsufficientPrivilege,
         "Grant this user what is missing: `usage` on the schema and all rights on our tables; "
@@ -21,6 +17,16 @@ ADVICE: tuple[tuple[type[psycopg.Error], str], ...] = (
     (errors.UndefinedTable, "Its tables are gone: start again to have new ones."),
     (errors.UndefinedColumn, "Somebody changed its tables: bring them back from a backup."),
     (errors.LockNotAvailable, "Another transaction holds that job or that key for too long."),
+)
+# Who is not let in gets no code along with the words; those of a server that speaks another
+# language get the last advice.
+REFUSALS = (
+    ("password authentication failed", "Correct the user or the password in the URL."),
+    ("no password supplied", "Write the password into the URL, or into ~/.pgpass."),
+    ("no pg_hba.conf entry", "Have the server let this user in from here: see its pg_hba.conf."),
+    ("does not exist", "Create the database or the user, or name another one in the URL."),
+    ("too many clients", "Raise max_connections of the server, or put a pooler before it."),
+    ("", "See that the server runs, and that the host, the port and the user are right."),
 )
 AGAIN = (errors.DeadlockDetected, errors.SerializationFailure)  # nothing happened: begin anew
 LOST = (psycopg.OperationalError, psycopg.InterfaceError)  # if the connection is closed as well
@@ -42,6 +48,8 @@ def translated(error: psycopg.Error, where: str) -> ErrandsError | ValueError:
     for kind, advice in ADVICE:
         if isinstance(error, kind):
             return StoreUnavailable(f"{said}. {advice}")
+    if error.sqlstate is None and "connection failed" in said:
+        return StoreUnavailable(f"{said}. {next(text for word, text in REFUSALS if word in said)}")
     return StoreUnavailable(said)
 
 

@@ -101,15 +101,16 @@ class Presence:
             self._returning.cancel()
             await asyncio.wait([self._returning])
         async with self._in_use:
+            connection = self._connection
             self._stop_hearing()
             try:
-                if self._connection is not None and not self._connection.closed:
-                    session = Session(self._connection, self._schema)
+                if connection is not None and not connection.closed:
+                    session = Session(connection, self._schema)
                     await session.rows(LEAVE, {"workers": self.workers})
             except psycopg.Error as error:
                 logger.debug("the others will find out that we have gone: %s", error)
             finally:
-                self._connection, self.workers = None, []
+                self.workers = []
                 await self._link.close()
 
     async def _appear(self) -> None:

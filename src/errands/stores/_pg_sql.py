@@ -20,6 +20,7 @@ from ._pg_statements import (
     NAMES,
     NEXT,
     NOTIFY,
+    PLACE,
     PRUNE,
     REMOVE,
     REPORT,
@@ -127,6 +128,14 @@ async def notify(session: Session, calls: list[tuple[str, str]]) -> list[None]:
     return [None] * len(calls)
 
 
+async def place(session: Session, schemas: list[str]) -> list[Row]:
+    """Which table has the jobs, in which database of which server."""
+    return [
+        (await session.rows(PLACE, {"table": f"{_quoted(schema)}.errands_jobs"}))[0]
+        for schema in schemas
+    ]
+
+
 async def dead(session: Session, calls: list[tuple[str, list[str]]]) -> list[set[str]]:
     """The workers that do not hold the lock of their name, but for those named."""
     return [
@@ -147,6 +156,10 @@ async def rescue(session: Session, calls: list[tuple[str, list[str], datetime]])
 def extension(ids: Collection[str], worker: str, until: datetime) -> dict[str, Any]:
     """What `EXTEND` is told."""
     return {"ids": sorted(ids), "worker": worker, "until": ms(until)}
+
+
+def _quoted(schema: str) -> str:
+    return '"{}"'.format(schema.replace('"', '""'))
 
 
 async def _found(session: Session, query: Query) -> list[Row]:

@@ -46,9 +46,19 @@ REMOVE = f"""
 delete from errands_jobs as j using {given(("id", "version"))}
 where j.id = new.id and j.version = new.version returning j.id
 """
-EXTEND = """
-update errands_jobs set free_at = %(until)s
-where state = 'running' and worker = %(worker)s and id = any(%(ids)s::text[]) returning id
+HELD = "state = 'running' and worker = %(worker)s"
+# A row that is locked is being written by somebody: by a task that finishes its job in its own
+# transaction, mostly. It is held for now, and nobody waits for it.
+EXTEND = f"""
+with held as materialized (
+    select id from errands_jobs where {HELD} and id = any(%(ids)s::text[])
+), idle as materialized (
+    select id from errands_jobs where {HELD} and id = any(%(ids)s::text[])
+    for update skip locked
+), extended as (
+    update errands_jobs as j set free_at = %(until)s from idle where j.id = idle.id
+)
+select id from held
 """
 BY_ID = f"select {NAMES} from errands_jobs where id = any(%(ids)s::text[])"
 BY_KEY = f"select {NAMES} from errands_jobs where key = %(key)s and {UNFINISHED}"
@@ -125,6 +135,12 @@ delete from errands_jobs where ctid = any(array(
 )) returning id
 """
 TIME = "select floor(extract(epoch from clock_timestamp()) * 1000)::bigint"
+# Where a table is: in which server since when it runs, in which database, and which one it is.
+PLACE = """
+select (select oid::bigint from pg_database where datname = current_database()),
+to_regclass(%(table)s::text)::oid::bigint,
+extract(epoch from pg_postmaster_start_time())::text
+"""
 NOTIFY = "select pg_notify(%(channel)s, %(name)s)"
 
 # A worker that lives holds the lock of its name; it is hashed by the server, for all alike.

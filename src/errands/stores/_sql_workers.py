@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
-import apsw
-
 from .._heartbeat import Heartbeat
 from ._beats import COLUMNS, heartbeat_of, row_of
+from ._database import Database
 from ._rows import ms
 
 NAME = "errands_workers"
@@ -22,27 +21,29 @@ create table if not exists {NAME} (
 BEAT = f"insert or replace into {NAME} values ({', '.join('?' * len(COLUMNS))})"
 
 
-def beat(db: apsw.Connection, beats: list[Heartbeat]) -> list[None]:
+def beat(db: Database, beats: list[Heartbeat]) -> list[None]:
     """See `Store.beat`."""
-    db.executemany(BEAT, [row_of(beat) for beat in beats])
+    for each in beats:
+        db.execute(BEAT, row_of(each))
     return [None] * len(beats)
 
 
-def workers(db: apsw.Connection, calls: list[None]) -> list[list[Heartbeat]]:
+def workers(db: Database, calls: list[None]) -> list[list[Heartbeat]]:
     """See `Store.workers`."""
     sql = f"select {', '.join(COLUMNS)} from {NAME} order by started_at desc, worker desc"
     found = [heartbeat_of(row) for row in db.execute(sql).fetchall()]
     return [found for _ in calls]
 
 
-def bury(db: apsw.Connection, calls: list[tuple[str, datetime]]) -> list[None]:
+def bury(db: Database, calls: list[tuple[str, datetime]]) -> list[None]:
     """Mark a worker that died, unless it had said good-bye."""
     sql = f"update {NAME} set running = 0, gone_at = ? where worker = ? and gone_at is null"
-    db.executemany(sql, [(ms(now), worker) for worker, now in calls])
+    for worker, now in calls:
+        db.execute(sql, (ms(now), worker))
     return [None] * len(calls)
 
 
-def prune_workers(db: apsw.Connection, instants: list[datetime]) -> list[int]:
+def prune_workers(db: Database, instants: list[datetime]) -> list[int]:
     """See `Store.prune_workers`."""
     answers = []
     for before in instants:

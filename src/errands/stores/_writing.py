@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-import apsw
-
 from .._job import Job
+from ._database import Database
 from ._rows import CHANGING, COLUMNS, changed, new, reported
 
 SIZES = (64, 32, 16, 8, 4, 2, 1)  # rows of one statement: few statements, and few to prepare
@@ -28,7 +27,7 @@ class Write:
     row: Callable[[Job], tuple[Any, ...]]
 
 
-def write(db: apsw.Connection, statement: Write, jobs: Sequence[Job]) -> int:
+def write(db: Database, statement: Write, jobs: Sequence[Job]) -> int:
     """Write jobs, and say how many rows that changed."""
     written, start = 0, 0
     for size in SIZES:

@@ -8,17 +8,22 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Self
+from typing import Any, Self
 
 from .._clock import local_time
 from .._heartbeat import Heartbeat
 from .._job import Job, State
 from .._store import Claim, OnConflict, Query, rival_within
-from ..errors import JobExists
+from ..errors import JobExists, UnfitConnection
 from ._bell import Bell, is_news
 
 Place = tuple[str, int]  # a queue and a priority: one heap each
 Entry = tuple[datetime, str]  # from when a job is free, and its id
+
+NO_DATABASE = (
+    "these jobs are kept in memory, which takes part in no transaction: leave connection=… out, "
+    "or keep them beside your tables, as in Errands('sqlite:///app.db?driver=sqlite3')"
+)
 
 
 class MemoryStore:
@@ -56,6 +61,12 @@ class MemoryStore:
         self._ring(kept)
         return kept
 
+    async def add_within(
+        self, connection: Any, jobs: Sequence[Job], on_conflict: OnConflict = "keep"
+    ) -> list[Job]:
+        """See `Store.add_within`: there is no transaction that memory could take part in."""
+        raise UnfitConnection(NO_DATABASE)
+
     async def claim(self, claim: Claim) -> list[Job]:
         """See `Store.claim`."""
         claimed: list[Job] = []
@@ -87,6 +98,10 @@ class MemoryStore:
             saved = {job.id for job in jobs if self._save(job)}
         self._ring(job for job in jobs if job.id in saved)
         return saved
+
+    async def save_within(self, connection: Any, jobs: Sequence[Job]) -> set[str]:
+        """See `Store.save_within`."""
+        raise UnfitConnection(NO_DATABASE)
 
     async def report(self, jobs: Collection[Job]) -> None:
         """See `Store.report`."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any, Self
 
@@ -12,18 +13,20 @@ from .._finish import finish
 from .._heartbeat import Heartbeat
 from .._job import Job, State
 from .._store import Claim, OnConflict, Query
-from ..errors import SetupError
+from ..errors import SetupError, UnfitConnection
+from . import _fork
 from ._bell import Bell, is_news
 
 try:
     import psycopg
     from psycopg.errors import UniqueViolation
 
-    from . import _pg_adding, _pg_schema, _pg_sql, _pg_statements, _pg_workers
+    from . import _borrowed_pg, _pg_adding, _pg_schema, _pg_sql, _pg_statements, _pg_workers
+    from ._borrowed_pg import Borrowed, borrowed
     from ._pg_address import address_of
     from ._pg_errors import translated
     from ._pg_lane import Lane
-    from ._pg_link import PLAIN_PLANS, Link, Session, ThreadLink, qualified
+    from ._pg_link import PLAIN_PLANS, Link, Row, Session, ThreadLink, qualified
     from ._pg_presence import Crier, Presence
 except ImportError as error:
     if not (error.name or "psycopg").startswith("psycopg"):
@@ -65,6 +68,8 @@ class PostgresStore:
         self._extending = ThreadLink(address, PLAIN_PLANS | IN_TIME)
         self._presence = Presence(address, self._bell.ring)
         self._crier = Crier(self._notify)
+        self._schema = ""
+        self._place: Row | None = None  # where the tables were found last
 
     def __repr__(self) -> str:
         return f"<PostgresStore {self._address.shown}>"  # without its password
@@ -80,6 +85,7 @@ class PostgresStore:
         for lane in self._lanes:
             lane.open(schema)
         self._presence.open(schema)
+        self._schema = schema
         self._extend_sql = qualified(_pg_statements.EXTEND, schema)
         return self
 
@@ -89,14 +95,20 @@ class PostgresStore:
 
     async def add(self, jobs: Sequence[Job], on_conflict: OnConflict = "keep") -> list[Job]:
         """See `Store.add`."""
-        if on_conflict == "keep":
-            kept = await self._adding.call(_pg_adding.add, jobs)
-        elif on_conflict == "raise":
-            kept = await self._adding.call(_pg_adding.add_or_raise, jobs, is_once=True)
-        else:
-            kept = await self._adding.call(_pg_adding.add_and_replace, jobs, is_once=True)
+        is_once = on_conflict != "keep"
+        kept = await self._adding.call(_pg_adding.BY[on_conflict], jobs, is_once=is_once)
         self._tell(kept)
         return kept  # type: ignore[no-any-return]  # a lane carries anything
+
+    async def add_within(
+        self, connection: Any, jobs: Sequence[Job], on_conflict: OnConflict = "keep"
+    ) -> list[Job]:
+        """See `Store.add_within`."""
+        async with self._within(connection) as session:
+            [kept] = await _pg_adding.BY[on_conflict](session, [jobs])
+            if is_news(kept):  # told at the commit, by the server; and to us as well
+                await _pg_sql.notify(session, [(self._presence.channel, "")])
+            return kept
 
     async def claim(self, claim: Claim) -> list[Job]:
         """See `Store.claim`."""
@@ -111,6 +123,11 @@ class PostgresStore:
         saved = await self._saved(jobs)
         self._tell([job for job in jobs if job.id in saved])
         return saved
+
+    async def save_within(self, connection: Any, jobs: Sequence[Job]) -> set[str]:
+        """See `Store.save_within`."""
+        async with self._within(connection) as session:
+            return await _borrowed_pg.save(session, jobs)
 
     async def report(self, jobs: Collection[Job]) -> None:
         """See `Store.report`."""
@@ -182,6 +199,20 @@ class PostgresStore:
     async def now(self) -> datetime:
         """See `Store.now`: the server's clock, the only one that all machines share."""
         return await self._looking.call(_pg_sql.now, None)  # type: ignore[no-any-return]  # as above
+
+    @asynccontextmanager
+    async def _within(self, connection: Any) -> AsyncIterator[Borrowed]:
+        _fork.refuse(self._address.shown)
+        async with borrowed(connection, self._schema) as session:
+            theirs = await session.place()
+            if theirs != self._place:  # or else the server was started anew
+                self._place = await self._looking.call(_pg_sql.place, self._schema)
+            if theirs != self._place:
+                raise UnfitConnection(
+                    f"connection=… is of another database than the jobs, which are in "
+                    f"{self._address.shown}: connect there, or leave connection=… out"
+                )
+            yield session
 
     async def _prepared(self) -> str:
         link = Link(self._address, {})
