@@ -7,12 +7,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from server_driver import LONGEST, Effect, wait_until
+from server_driver import Effect, wait_until
 from worker_driver import Workplace, named
 
 from errands import Errands, Job, Outcome, State
 
 APP = "apps_deaths:errands"
+UNFINISHED = (State.QUEUED, State.RUNNING)
 
 
 @dataclass
@@ -56,14 +57,24 @@ class Anywhere(Workplace):
 
         return asyncio.run(look())
 
-    def wait_until_done(self, texts: Sequence[str], seconds: float = LONGEST) -> None:
+    def wait_until_done(self, texts: Sequence[str]) -> None:
         """Return once the store says so of all these jobs."""
 
         def are_done() -> bool:
             jobs = self.stored()
             return all(text in jobs and jobs[text].state is State.DONE for text in texts)
 
-        wait_until(are_done, lambda: f"done: {self.stored()}", seconds)
+        wait_until(are_done, lambda: f"done: {self.stored()}")
+
+    def wait_until_all_ended(self, seconds: float) -> None:
+        """Return once no job waits or runs; of many, this is known sooner than which are done."""
+
+        async def count() -> int:
+            async with Errands(self.url) as errands:
+                counts = await errands.count()
+            return sum(n for (_, state), n in counts.items() if state in UNFINISHED)
+
+        wait_until(lambda: asyncio.run(count()) == 0, "all had ended", seconds)
 
     def wait_until_started(self, texts: Sequence[str], times: int = 1) -> list[list[Effect]]:
         """The starts of each of these jobs, once there are so many of each."""
