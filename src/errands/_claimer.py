@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from ._clock import Clock
 from ._job import Job
 from ._runs import Runs, within
 from ._store import Claim, Store
 from ._supervisor import Patience
+
+Sift = Callable[[list[Job]], Awaitable[list[Job]]]
 
 POLL = 1.0  # seconds between two looks at an idle store: the safety net under the wake-ups
 
@@ -21,6 +23,7 @@ class Claimer:
         runs: Where they run.
         wanted: What to ask the store for, if so many jobs may come.
         freed: Set when a slot is free again.
+        sift: Says which of the jobs that were claimed are to start; it sees to the others.
 
     Attributes:
         is_idle: Whether nothing is free, as far as the store has told.
@@ -34,10 +37,12 @@ class Claimer:
         runs: Runs,
         wanted: Callable[[int], Claim],
         freed: asyncio.Event,
+        sift: Sift | None = None,
     ) -> None:
         """Claim nothing yet."""
         self._store, self._clock, self._patience = store, clock, patience
         self._runs, self._wanted, self._freed = runs, wanted, freed
+        self._sift = sift
         self._wake, self._no_claim = asyncio.Event(), asyncio.Event()
         self._no_claim.set()
         self._is_rung = self._is_stopping = self.is_idle = False
@@ -70,13 +75,14 @@ class Claimer:
         """Claim and start jobs, and say how many there were."""
         self._runs.occupy(free)  # nobody else is to use these slots meanwhile
         self._no_claim.clear()
-        claimed: list[Job] = []
+        starting: list[Job] = []
         try:
             claimed = await self._patience.until_done(lambda: self._store.claim(self._wanted(free)))
+            starting = await self._sift(claimed) if self._sift else claimed
         finally:
-            for job in claimed:
+            for job in starting:
                 self._runs.start(job)
-            self._runs.vacate(free - len(claimed))
+            self._runs.vacate(free - len(starting))
             self._no_claim.set()
         return len(claimed)
 

@@ -90,6 +90,11 @@ class Runs:
         """The names of the tasks of all jobs that are held."""
         return {run.job.task for run in self._held.values()}
 
+    @property
+    def has_suspect(self) -> bool:
+        """Whether a job is here whose last workers were all lost."""
+        return any(run.job.is_suspect and not run.is_ended for run in self._held.values())
+
     def held(self) -> list[str]:
         """The ids of the jobs whose leases are to be kept. May be asked from any thread."""
         held = list(self._held.values())  # at once, as others come and go

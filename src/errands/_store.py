@@ -78,13 +78,14 @@ class Store(Protocol):
         """Keep each job, and answer with what is there instead where it was not kept.
 
         Args:
-            jobs: As they are to be stored; queued, or born claimed.
+            jobs: As they are to be stored, every field of them: queued, born claimed, or in
+                whatever state they were in another store.
             on_conflict: What to do where an unfinished job has the same key. `keep`: answer
                 with that job. `replace`: a queued job becomes `Job.replaced` by the new one;
                 a running one gives up its key and the new one is kept beside it.
 
         A job whose id is there already is not kept again: an addition whose answer was lost
-        may be repeated.
+        may be repeated. One that has ended is in conflict with nobody.
 
         Raises:
             JobExists: with `raise`, if there is a conflict, also one among the jobs themselves;

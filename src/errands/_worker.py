@@ -18,6 +18,7 @@ from ._runner import Middleware
 from ._runs import Runs
 from ._store import Claim, Store
 from ._supervisor import Loop, Patience
+from ._suspicion import Suspicion
 from ._task import Tasks
 
 RESCUE = 0.3  # seconds between two looks for workers that died
@@ -56,7 +57,10 @@ class Worker:
         self._patience = patience
         freed = asyncio.Event()
         self._runs = Runs(store, tasks, clock, patience, slots, middleware, freed.set, ended)
-        self._claimer = Claimer(store, clock, patience, self._runs, self._wanted, freed)
+        suspicion = Suspicion(store, clock, patience, self._runs)
+        self._claimer = Claimer(
+            store, clock, patience, self._runs, self._wanted, freed, suspicion.sift
+        )
         self._renewer = Renewer(
             store, clock, self.name, lease, self._runs.held, self._runs.lose, patience.tell
         )

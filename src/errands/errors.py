@@ -16,6 +16,7 @@ ErrandsError
 ├── JobFailed             the job whose result was asked for failed
 ├── JobCancelled          the job whose result was asked for was cancelled
 ├── RunStopped            raised inside a task that was stopped, in its own thread
+├── StoreInUse            somebody works on a store that is to rest
 ├── StoreUnavailable      the store did not answer, or could not write
 │   ├── StoreFull         its disk is full
 │   ├── NotAStore         what is there is no store of Errands
@@ -151,6 +152,10 @@ class RunStopped(ErrandsError):
 
     A thread cannot be interrupted from outside; this ends it at its next step.
     """
+
+
+class StoreInUse(ErrandsError):
+    """Somebody works, or may work, on a store that is to rest: to be moved, for example."""
 
 
 class StoreUnavailable(ErrandsError):

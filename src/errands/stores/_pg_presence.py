@@ -19,10 +19,10 @@ from ..errors import StoreUnavailable
 from ._pg_address import Address, fingerprint
 from ._pg_errors import translated
 from ._pg_link import Link, Row, Session
+from ._pg_statements import SETTLING
 
 logger = logging.getLogger("errands.postgres")
 
-SETTLING = 10.0  # seconds that others have to come back as well, after a server was away
 TWICE = 0.2  # seconds between the two looks that find a worker dead
 LONGEST = 5.0  # seconds between two tries to come back
 SPACING = 0.01  # seconds between two notifications: each holds a lock of the whole server
@@ -140,7 +140,7 @@ class Presence:
     def _lose(self, error: psycopg.Error) -> None:
         """The connection broke, and with it our locks: come back."""
         self._stop_hearing()
-        logger.info("%s: %s; connecting again", self._address.shown, str(error).strip())
+        logger.debug("%s; connecting again", translated(error, self._address.shown))
         self._returning = asyncio.get_running_loop().create_task(
             self._come_back(), name="errands postgres presence"
         )

@@ -14,6 +14,8 @@ from ._pg_link import Session
 from ._pg_schema import FINISHED, UNFINISHED
 from ._rows import CHANGING, COLUMNS, as_job, as_json
 
+SETTLING = 10.0  # seconds that workers have to come back, after a server was away
+
 NUMBERS = {
     "priority", "added_at", "due_at", "free_at", "attempt", "started_at", "finished_at", "version"
 }  # fmt: skip  # a set
@@ -143,8 +145,15 @@ NOTIFY = "select pg_notify(%(channel)s, %(name)s)"
 
 # A worker that lives holds the lock of its name; it is hashed by the server, for all alike.
 IS_DEAD = "pg_try_advisory_xact_lock(hashtextextended(%(prefix)s || worker, 0))"
+# Who began before a server that has just started had the lock, and gets some time to be back.
+MAY_COME_BACK = f"""
+pg_postmaster_start_time() > clock_timestamp() - interval '{SETTLING:g} s' and exists (
+    select from errands_workers as w where w.worker = errands_enlisted.worker
+    and w.started_at < extract(epoch from pg_postmaster_start_time()) * 1000
+)"""
 DEAD = f"""
-select worker from errands_enlisted where worker <> all(%(known)s::text[]) and {IS_DEAD}
+select worker from errands_enlisted
+where worker <> all(%(known)s::text[]) and {IS_DEAD} and not ({MAY_COME_BACK})
 """
 RESCUE = f"""
 with dead as materialized (

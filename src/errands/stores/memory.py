@@ -195,8 +195,9 @@ class MemoryStore:
             raise JobExists(rival)
 
     def _rival(self, job: Job) -> Job | None:
-        """The unfinished job that has this job's key."""
-        there = self._jobs.get(self._keys.get(job.key, "")) if job.key else None
+        """The unfinished job that has this job's key, if this one is unfinished, too."""
+        is_bound = job.key and not job.is_final
+        there = self._jobs.get(self._keys.get(job.key or "", "")) if is_bound else None
         return there if there and there.id != job.id else None
 
     def _save(self, job: Job) -> bool:
@@ -204,8 +205,7 @@ class MemoryStore:
         if there is None:
             return False
         job = replace(job, key=there.key)
-        is_taken = not job.is_final and self._rival(job) is not None
-        if there.version == job.version - 1 and not is_taken:
+        if there.version == job.version - 1 and self._rival(job) is None:
             self._put(job)
             return True
         return there == job
