@@ -8,6 +8,9 @@ from ._heartbeat import Heartbeat
 from ._job import Attempt, Job, Outcome, Progress, State, new_id
 from ._retry import Retry
 from ._runner import Middleware, Next, current_job, progress, track
+from ._schedule import Schedule
+from ._schedules import Schedules
+from ._spec import Cron, Every, cron, every
 from ._store import Claim, OnConflict, Query, Store
 from ._task import Declared
 from .errors import ErrandsError
@@ -19,9 +22,11 @@ __all__ = [
     "BackgroundTasks",
     "Claim",
     "Clock",
+    "Cron",
     "Declared",
     "Errands",
     "ErrandsError",
+    "Every",
     "Heartbeat",
     "Job",
     "Middleware",
@@ -31,10 +36,14 @@ __all__ = [
     "Progress",
     "Query",
     "Retry",
+    "Schedule",
+    "Schedules",
     "State",
     "Store",
     "Timer",
+    "cron",
     "current_job",
+    "every",
     "new_id",
     "progress",
     "track",

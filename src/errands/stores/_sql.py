@@ -17,7 +17,7 @@ import apsw
 from .._job import Job, State
 from .._store import OnConflict, Query, rival_within
 from ..errors import JobExists, NotAStore, SchemaTooNew
-from . import _sql_workers
+from . import _sql_schedules, _sql_workers
 from ._rows import (
     COLUMNS,
     ROWS,
@@ -34,7 +34,7 @@ from ._rows import (
     write,
 )
 
-VERSION = 2  # of the tables below; a change adds a step to `UPGRADES`
+VERSION = 3  # of the tables below; a change adds a step to `UPGRADES`
 
 FINISHED = "state in ('done', 'failed', 'cancelled')"
 
@@ -55,11 +55,13 @@ create unique index errands_key on errands_jobs (key) where key is not null and 
 create index errands_held on errands_jobs (worker) where state = 'running';
 create index errands_finished on errands_jobs (finished_at) where {FINISHED};
 {_sql_workers.TABLE}
+{_sql_schedules.TABLE}
 insert into errands_meta values ('schema', {VERSION});
 """
 OURS = ("errands_meta", "errands_jobs")
 UPGRADES: Mapping[int, str] = {  # from this version to the next
     1: f"{_sql_workers.TABLE} drop index if exists errands_free; {FREE}",  # at first without tasks
+    2: _sql_schedules.TABLE,
 }
 
 
@@ -86,7 +88,8 @@ def prepare(db: apsw.Connection, paths: list[str]) -> list[None]:
         db.execute(UPGRADES[version])
         db.execute("update errands_meta set value = ? where name = 'schema'", (version + 1,))
     _require(db, paths[0], OURS[1], COLUMNS)
-    _require(db, paths[0], _sql_workers.NAME, _sql_workers.COLUMNS)
+    for table in (_sql_workers, _sql_schedules):
+        _require(db, paths[0], table.NAME, table.COLUMNS)
     return [None] * len(paths)
 
 
