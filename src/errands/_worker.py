@@ -209,7 +209,7 @@ class Worker:
                 due = await self._patience.until_done(
                     lambda: self._store.next_free(self._wanted(1))
                 )
-                pause = (due - self._clock.now()).total_seconds() + 0.001 if due else POLL
+                pause = (due - self._clock.now()).total_seconds() if due else POLL
                 if pause <= 0 or self._is_rung:
                     return
                 timer = self._clock.call_later(min(pause, POLL), self._wake.set)
