@@ -19,6 +19,7 @@ from errands import Cron, cron, every
 from errands._spec import Spec, spec_of
 
 NEW_YEAR = datetime(2026, 1, 1, tzinfo=UTC)
+ODD: Any = "odd"
 NAIVE = NEW_YEAR.replace(tzinfo=None)
 BERLIN = "Europe/Berlin"  # in 2026: 29 March, 02:00 to 03:00, and 25 October, 03:00 to 02:00
 NEW_YORK = "America/New_York"  # 8 March and 1 November, at the same times
@@ -306,8 +307,8 @@ def test_text_that_is_no_spec_is_refused(text: str) -> None:
         (lambda: every(hours=1, jitter=3601), r"jitter=3601 is longer than the interval"),
         (lambda: every(hours=1, jitter=-1), r"jitter=-1: expected 0 seconds or more"),
         (lambda: every(hours=1, jitter=math.nan), r"jitter=nan"),
-        (lambda: every(hours=1, missed="some"), r"missed='some': expected skip, one, all"),
-        (lambda: every(hours=1, overlap="no"), r"overlap='no': expected allow, skip"),
+        (lambda: every(hours=1, missed=ODD), r"missed='odd': expected skip, one, all"),
+        (lambda: every(hours=1, overlap=ODD), r"overlap='odd': expected allow, skip"),
         (lambda: every(hours=1, missed="all", overlap="skip"), r"choose missed='one'"),
         (lambda: every(hours=1, start=NAIVE), r"which time zone"),
         (lambda: every(hours=1, until=NAIVE), r"until=.* which time zone"),

@@ -164,7 +164,7 @@ class Engine:
             declared = [] if aside else self._declared
             worker = await self._hire(aside)
             self.is_working = True
-            loops = {**worker.loops, **({} if aside else self._loops(worker.name, declared))}
+            loops = {**worker.loops, **({} if aside else await self._loops(worker.name, declared))}
             supervisor = self._supervisor = asyncio.create_task(
                 supervise(loops, self.clock), name="errands supervisor"
             )
@@ -347,11 +347,12 @@ class Engine:
     def _declared(self) -> list[Schedule]:
         return self.declared.rows(self.tasks, self.clock.now(), self.max_payload)
 
-    def _loops(self, worker: str, declared: Sequence[Schedule]) -> dict[str, Loop]:
+    async def _loops(self, worker: str, declared: Sequence[Schedule]) -> dict[str, Loop]:
         pruner = Pruner(self._store, self.clock, self._settings.keep, self._patience)
         scheduler = self._scheduler = Scheduler(
             self._store, self.tasks, self.clock, self._patience, declared, worker
         )
+        await scheduler.begin()
         loops = {"pruner": pruner.run, "clock": self._follow_time, "scheduler": scheduler.run}
         return dict[str, Loop](loops)
 

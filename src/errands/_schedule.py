@@ -104,8 +104,9 @@ class Schedule:
         when, tick, ticks = self.when, self.next_tick, list[datetime]()
         late = now - PUNCTUAL - when.spread
         if tick is not None and tick <= late and when.missed != "all":
-            ticks += [when.last_until(late, tick)] if when.missed == "one" else []
-            tick = when.next_after(late)
+            is_one = when.missed == "one"  # for all that were missed, and one that is due by now
+            ticks += [when.last_until(now, tick)] if is_one else []
+            tick = when.next_after(now if is_one else late)
         while tick is not None and self.ripe_at(tick) <= now and len(ticks) < MOST:
             ticks.append(tick)
             tick = when.next_after(tick)

@@ -20,6 +20,7 @@ from ._schedule import AHEAD, SILENCE, Schedule
 from ._store import Store
 from ._supervisor import Patience
 from ._task import Tasks
+from .errors import StoreUnavailable
 
 logger = logging.getLogger("errands.scheduler")
 
@@ -62,31 +63,37 @@ class Scheduler:
         return is_due or self._asked > self._answered
 
     def wake(self) -> None:
-        """Look at the schedules now: one has changed."""
+        """Look at the schedules now: one has changed, or may be due."""
         self._asked += 1
         self._wake.set()
+
+    async def begin(self) -> None:
+        """Store what the code declares, as a start; if the store is away, `run` does it."""
+        if self._declared:
+            try:
+                await self._declare()
+            except StoreUnavailable as error:
+                self._patience.tell(error)
 
     async def run(self) -> None:
         """Add jobs until cancelled."""
         while True:
             self._wake.clear()
             asked = self._asked
-            schedules = await self._declare(await self._read())
+            schedules = await self._patience.until_done(self._declare)
             await self._tick([each for each in schedules if self._is_ours(each)])
             await self._look_after([each for each in schedules if not self._is_ours(each)])
             self._answered = asked
             await self._sleep()
 
-    async def _read(self) -> list[Schedule]:
-        return await self._patience.until_done(self._store.schedules)
-
-    async def _declare(self, schedules: list[Schedule]) -> list[Schedule]:
+    async def _declare(self) -> list[Schedule]:
         """Store what the code declares, unless it was stored before, and answer with all.
 
         What was changed at run time stays, until the code says something else. In a rolling
         deploy the code that was started last has its way.
         """
-        there, now = {schedule.name: schedule for schedule in schedules}, self._clock.now()
+        schedules, now = await self._store.schedules(), self._clock.now()
+        there = {schedule.name: schedule for schedule in schedules}
         changes = []
         for name, declared in self._declared.items():
             before = there.get(name)
@@ -100,8 +107,8 @@ class Scheduler:
                 changes.append(before.redeclared(new))
         if not changes:
             return schedules
-        await self._patience.until_done(lambda: self._store.put_schedules(changes))
-        return await self._read()
+        await self._store.put_schedules(changes)
+        return await self._store.schedules()
 
     def _is_ours(self, schedule: Schedule) -> bool:
         """Whether we may add its jobs.
@@ -173,6 +180,6 @@ class Scheduler:
         if self._next is not None:
             pause = min(pause, (self._next - self._clock.now()).total_seconds())
         if pause > 0:
-            timer = self._clock.call_later(pause, self._wake.set)
+            timer = self._clock.call_later(pause, self.wake)
             await self._wake.wait()
             timer.cancel()

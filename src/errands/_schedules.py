@@ -56,9 +56,10 @@ class Schedules:
             known_at=now,
         )
         before = await self._found(name)
-        if before is not None and before.is_removed:  # the code declares it; that was overruled
+        is_free = before is None or before.is_removed
+        if before is not None and is_free:  # the code declares it, and that was overruled
             new = before.replaced(new)
-        if not await self._put(new):
+        if not is_free or not await self._put(new):
             raise DuplicateSchedule(
                 f"a schedule is named {name!r}: change it with errands.schedules.change, or give "
                 "this one another name"
