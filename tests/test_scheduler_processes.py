@@ -10,6 +10,7 @@ import time
 from collections import Counter, defaultdict
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -64,9 +65,9 @@ def test_processes_that_are_killed_cost_no_tick_and_make_none_twice(tmp_path: Pa
     """Each at the moment at which ticks are dealt with; another takes its place."""
     place, dice = Workplace(tmp_path), random.Random(3)
     once = datetime.fromtimestamp(int(time.time()) + 1, UTC)
-    variables = {"ONCE": str(once.timestamp()), "OFTEN": str(OFTEN)}
+    start = partial(place.started, target=TARGET, ONCE=str(once.timestamp()), OFTEN=str(OFTEN))
     with ExitStack() as stack:
-        workers = [stack.enter_context(place.started(target=TARGET, **variables)) for _ in range(2)]
+        workers = [stack.enter_context(start()) for _ in range(2)]
         for worker in workers:
             worker.wait_until_started()
         for _ in range(KILLS):
@@ -74,7 +75,7 @@ def test_processes_that_are_killed_cost_no_tick_and_make_none_twice(tmp_path: Pa
             victim = workers.pop(0)
             os.kill(victim.pid, signal.SIGKILL)
             victim.wait()
-            workers.append(stack.enter_context(place.started(target=TARGET, **variables)))
+            workers.append(stack.enter_context(start()))
             workers[-1].wait_until_started()
         for worker in workers:
             worker.stop()
