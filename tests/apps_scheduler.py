@@ -1,4 +1,4 @@
-"""The schedules that worker processes have in their tests; `ERRANDS_URL`, as in `apps_worker`.
+"""An application with schedules, for worker processes and servers; `ERRANDS_URL`, as elsewhere.
 
 ONCE     the instant of the only tick of `MANY` schedules, in seconds since 1970
 MANY     how many
@@ -10,7 +10,13 @@ from __future__ import annotations
 import os
 from datetime import UTC, datetime
 
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
 from errands import Errands, every
+from errands.starlette import setup_errands
 
 errands = Errands(grace=1, lease=5)
 once = datetime.fromtimestamp(float(os.environ["ONCE"]), UTC)
@@ -28,3 +34,11 @@ for number in range(int(os.environ.get("MANY", "0"))):
 for number in range(int(os.environ.get("OFTEN", "0"))):
     spec = every(seconds=0.5, start=once, missed="all")
     errands.schedule(spec, str(number), name=f"often {number}")(note)
+
+
+async def hello(request: Request) -> PlainTextResponse:
+    return PlainTextResponse("hello")
+
+
+app = Starlette(routes=[Route("/", hello)])
+setup_errands(app, errands)

@@ -395,6 +395,22 @@ async def test_a_schedule_that_cannot_be_read_harms_no_other(
     assert 1 == caplog.text.count("schedule 'strange' cannot be read here")
 
 
+async def test_a_schedule_that_is_declared_while_at_work_counts(place: Place) -> None:
+    """As in a notebook, where a cell that is run again says something else."""
+    errands = place.app()
+    async with errands.working():
+        for text in ("first", "second"):
+
+            @errands.schedule(every(minutes=1), text, name="s")
+            @errands.task(name="note")
+            async def note(text: str) -> None:
+                place.ran.append((text, 0))
+
+            await place.pass_by(errands, 60)
+
+    assert [("first", 0), ("second", 0)] == place.ran
+
+
 # At run time
 
 

@@ -79,13 +79,31 @@ def test_processes_that_are_killed_cost_no_tick_and_make_none_twice(tmp_path: Pa
             workers[-1].wait_until_started()
         for worker in workers:
             worker.stop()
-    jobs = jobs_at(place)
+    require_each_tick_once(place, KILLS)
 
+
+def test_a_web_server_of_several_processes_needs_nothing_beside_it(tmp_path: Path) -> None:
+    """As `uvicorn --workers 2`, also when one of them dies: its parent starts another."""
+    place = Workplace(tmp_path)
+    once = str(int(time.time()))
+    with place.serving("--workers", "2", app="apps_scheduler:app", ONCE=once, OFTEN="5") as server:
+        wait_until(lambda: len(jobs_at(place)) > 10, "ticks have come")
+        [victim, *_] = {beat.pid for beat in place.workers() if beat.gone_at is None}
+        os.kill(victim, signal.SIGKILL)
+        so_far = len(jobs_at(place))
+        wait_until(lambda: len(jobs_at(place)) > so_far + 20, "more have come")
+        server.stop()
+
+    require_each_tick_once(place, 4)
+
+
+def require_each_tick_once(place: Workplace, least: int) -> None:
+    """Of each schedule, and none is missing between the first and the last."""
     ticks = defaultdict(list)
-    for job in jobs:
+    for job in jobs_at(place):
         ticks[job.payload.split('"')[3]].append(job.due_at)
     assert OFTEN == len(ticks)
     for found in ticks.values():
-        assert len(found) > KILLS
+        assert len(found) > least
         expected = [found[0] + n * HALF for n in range(len(found))]
         assert expected == found

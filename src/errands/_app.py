@@ -53,6 +53,9 @@ class Errands:
             `QueueFull`, which the middleware answers with 503.
         clock: What tells the time; tests bring one that jumps.
 
+    Attributes:
+        schedules: Those in the store, to be looked at and changed.
+
     Raises:
         ValueError: if a number is out of its range, or the URL is of no store.
     """
@@ -179,9 +182,7 @@ class Errands:
         def declare(function: Callable[P, R]) -> Declared[P, R]:
             if self._engine.tasks.of(function) is None:
                 self.task(function)
-            task = self._engine.task_of(function)
-            new = Declaration(function, spec, args, kwargs)
-            self._engine.declared.declare(name, task, new)
+            self._engine.declare(name, Declaration(function, spec, args, kwargs))
             return cast("Declared[P, R]", function)
 
         return declare

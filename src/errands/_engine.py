@@ -13,7 +13,7 @@ from typing import Any
 
 from ._aside import Aside
 from ._clock import Clock
-from ._declared import Declarations
+from ._declared import Declaration, Declarations
 from ._heartbeat import Heartbeat
 from ._job import Job, State
 from ._local import Locals
@@ -212,6 +212,12 @@ class Engine:
                 "hand it to the request's BackgroundTasks."
             )
         return task
+
+    def declare(self, name: str | None, declaration: Declaration) -> None:
+        """Take a schedule of the code down; see `Declarations.declare`."""
+        self.declared.declare(name, self.task_of(declaration.function), declaration)
+        if self._scheduler is not None:  # as in a notebook
+            self._scheduler.adopt(self._declared)
 
     def wake_scheduler(self) -> None:
         """Have our scheduler, if we are at work, see at once what has changed."""

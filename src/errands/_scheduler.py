@@ -48,19 +48,27 @@ class Scheduler:
     ) -> None:
         """Belong to the running event loop; look at nothing yet."""
         self._store, self._tasks, self._clock, self._patience = store, tasks, clock, patience
-        self._declared = {schedule.name: schedule for schedule in declared}
+        self._declared: dict[str, Schedule] = {}
         self._worker, self._began = worker, clock.now()
         self._settled: set[str] = set()  # of the declared ones, those that the store knows
         self._told: set[str] = set()
         self._next: datetime | None = self._began  # the first tick that is not dealt with
         self._wake = asyncio.Event()
-        self._asked, self._answered = 1, 0  # looks
+        self._asked = self._answered = 0  # looks
+        self.adopt(declared)
 
     @property
     def is_behind(self) -> bool:
         """Whether the time of a tick has come, and its job is not in the store yet."""
         is_due = self._next is not None and self._next <= self._clock.now()
         return is_due or self._asked > self._answered
+
+    def adopt(self, declared: Sequence[Schedule]) -> None:
+        """See to these instead of those that the code declared before."""
+        before, self._declared = self._declared, {each.name: each for each in declared}
+        said = {name: each.declared for name, each in before.items()}
+        self._settled -= {each.name for each in declared if said.get(each.name) != each.declared}
+        self.wake()
 
     def wake(self) -> None:
         """Look at the schedules now: one has changed, or may be due."""
@@ -97,18 +105,20 @@ class Scheduler:
         changes = []
         for name, declared in self._declared.items():
             before = there.get(name)
-            upcoming = declared.when.next_after(now)
-            new = replace(declared, next_tick=upcoming, known_at=now, known_by=self._worker)
-            if before is None:
-                changes.append(new)
-            elif before.declared == new.declared:
+            if before is not None and before.declared == declared.declared:
                 self._settled.add(name)
+            elif before is None:
+                changes.append(self._begun(declared, now))
             elif name not in self._settled:
-                changes.append(before.redeclared(new))
+                changes.append(before.redeclared(self._begun(declared, now)))
         if not changes:
             return schedules
         await self._store.put_schedules(changes)
         return await self._store.schedules()
+
+    def _begun(self, declared: Schedule, now: datetime) -> Schedule:
+        upcoming = declared.when.next_after(now)
+        return replace(declared, next_tick=upcoming, known_at=now, known_by=self._worker)
 
     def _is_ours(self, schedule: Schedule) -> bool:
         """Whether we may add its jobs.
