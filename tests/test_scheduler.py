@@ -390,6 +390,11 @@ async def test_a_schedule_that_cannot_be_read_harms_no_other(
         await place.store.put_schedules([strange])
         async with errands.working():
             await place.pass_by(errands, 60, 60)
+            with pytest.raises(ValueError, match="no schedule to this version"):
+                await errands.schedules.resume("strange")
+            assert (await errands.schedules.pause("strange")).is_paused
+            await errands.schedules.remove("strange")
+            assert "strange" not in {each.name for each in await errands.schedules.list()}
 
     assert 2 == len(place.ran)
     assert 1 == caplog.text.count("schedule 'strange' cannot be read here")

@@ -137,7 +137,7 @@ class Scheduler:
         now, jobs, changes = self._clock.now(), list[Job](), list[Schedule]()
         upcoming: list[datetime] = []
         for before in schedules:
-            after = before.known(self._worker, now)
+            after = before
             try:
                 if before.next_tick is not None and before.next_tick <= now + AHEAD:
                     ticks, after = before.ticked(self._worker, now)
@@ -147,8 +147,10 @@ class Scheduler:
             except ValueError as error:  # another version's, or a zone that is gone
                 self._tell_once(before, f"cannot be read here, and is left to others: {error}")
                 continue
-            if after.next_tick != before.next_tick or now - before.known_at > KNOWN:
+            if after.next_tick != before.next_tick:
                 changes.append(after)
+            elif now - before.known_at > KNOWN:
+                changes.append(before.known(self._worker, now))
         if jobs:
             await self._patience.until_done(lambda: self._store.add(jobs))
         if changes:

@@ -147,7 +147,11 @@ class Schedules:
 
     async def _take_back(self, before: Schedule, now: datetime) -> None:
         """Remove the jobs that were stored ahead of their ticks."""
-        found = [await self._engine.store.get(before.tick_id(tick)) for tick in before.ahead(now)]
+        try:
+            ahead = before.ahead(now)
+        except ValueError:  # we cannot read it, and so it is only to be paused or removed
+            return
+        found = [await self._engine.store.get(before.tick_id(tick)) for tick in ahead]
         waiting = [job for job in found if job is not None and job.state is State.QUEUED]
         if waiting:
             await self._engine.store.remove(waiting)
