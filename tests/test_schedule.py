@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from errands import Cron, Every, Schedule, every, new_id
+from errands import Cron, Every, Schedule, every
+from errands._job import _Ids
 from errands._schedule import AHEAD, MOST
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -47,9 +48,9 @@ def test_the_id_of_a_tick_is_a_uuid_that_tells_its_time(seconds: int, name: str)
 def test_ids_of_ticks_sort_among_those_of_other_jobs() -> None:
     """By time: a job that was added between two ticks stands between them."""
     schedule = of(every(minutes=1))
-    later = NOW + 10 * HOUR  # other tests made ids for their own time
+    other = _Ids().next(round((NOW + SECOND).timestamp() * 1000))  # as `new_id` makes them
 
-    ids = [schedule.tick_id(later), new_id(later + SECOND), schedule.tick_id(later + MINUTE)]
+    ids = [schedule.tick_id(NOW), other, schedule.tick_id(NOW + MINUTE)]
     assert sorted(ids) == ids
 
 

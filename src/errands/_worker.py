@@ -216,6 +216,8 @@ class Worker:
                 await self._wake.wait()
                 timer.cancel()
                 self._wake.clear()
+                if due is not None and due <= self._clock.now():
+                    return  # without asking the store once more
         finally:
             self._is_idle = False
 
