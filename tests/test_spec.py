@@ -16,7 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from errands import Cron, cron, every
-from errands._spec import Spec, spec_of
+from errands._schedule import spec_of
+from errands._spec import Spec
 
 NEW_YEAR = datetime(2026, 1, 1, tzinfo=UTC)
 ODD: Any = "odd"

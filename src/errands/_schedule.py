@@ -5,11 +5,14 @@ Like a job it is a value: a transition reads no clock and touches no store.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 from uuid import UUID, uuid5
 
-from ._spec import MILLISECOND, Spec, spec_of
+from ._cron import Cron
+from ._spec import MILLISECOND, Every, Spec, whole_length
 
 AHEAD = timedelta(seconds=1.5)  # a job is stored so much before it is due, to start in time
 PUNCTUAL = timedelta(seconds=5)  # a tick that nobody saw to within that is missed
@@ -162,6 +165,25 @@ class Schedule:
 
     def _bits(self, tick: datetime) -> int:
         return uuid5(TICKS, f"{self.name} {_ms(tick)}").int
+
+
+@lru_cache(maxsize=4096)
+def spec_of(text: str) -> Spec:
+    """The spec of a text that `Spec.text` made.
+
+    Raises:
+        ValueError: if this version, or this machine, cannot make sense of it.
+    """
+    try:
+        given = json.loads(text)
+        for name in ("start", "until"):
+            if name in given:
+                given[name] = datetime.fromisoformat(given[name])
+        if "every" in given:
+            return Every(interval=whole_length(seconds=given.pop("every")), **given)
+        return Cron(expression=given.pop("cron"), **given)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{text}: this is no schedule to this version: {error}") from None
 
 
 def _ms(instant: datetime) -> int:
