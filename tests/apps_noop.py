@@ -11,6 +11,7 @@ import json
 import os
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from errands import Errands
@@ -46,7 +47,8 @@ def left() -> dict[str, list[str]]:
 
 
 async def main(url: str, jobs: int) -> None:
-    await asyncio.to_thread(int)  # the loop's own thread stays, whoever uses it first
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))  # or it may have two
+    await asyncio.to_thread(int)  # its own thread stays, whoever uses it first
     before, memory = left(), list[tuple[int, int]]()
     errands = Errands(url)
     errands.task(nothing)

@@ -5,14 +5,18 @@ That no failure goes unseen is the work of `errands.testing.plugin`.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from postgres_server import PostgresServer, running_server
 
 from errands import Errands, Store
 from errands.stores import store_at
 from errands.testing import JumpingClock
+
+KINDS = ("memory", "sqlite", "postgres")
+DOORS = ("test_asgi", "test_fastapi", "test_fasthtml", "test_photos", "test_starlette")
 
 
 @pytest.fixture
@@ -20,9 +24,37 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A server, started when the first test wants it."""
+    with running_server() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres: PostgresServer) -> str:
+    """The URL of an empty store in PostgreSQL: a schema of its own."""
+    return postgres.new_url()
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test on each kind of store; what is of the frameworks, on those that start at once."""
+    if "url" in metafunc.fixturenames and _is_shared(metafunc):
+        is_of_a_door = metafunc.module.__name__.startswith(DOORS)
+        metafunc.parametrize("url", KINDS[:2] if is_of_a_door else KINDS, indirect=True)
+
+
+def _is_shared(metafunc: pytest.Metafunc) -> bool:
+    """Whether it is the fixture below, and not a module's own or a list of the test's."""
+    named = [str(mark.args[0]) for mark in metafunc.definition.iter_markers("parametrize")]
+    return "url" not in vars(metafunc.module) and not any("url" in names for names in named)
+
+
+@pytest.fixture
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of an empty store, once for each kind."""
+    if request.param == "postgres":
+        return str(request.getfixturevalue("postgres_url"))
     return "memory:" if request.param == "memory" else f"sqlite:///{tmp_path}/errands.db"
 
 

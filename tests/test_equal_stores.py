@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from postgres_server import PostgresServer
 
 from errands import Claim, Job, OnConflict, Progress, Query, State, Store
 from errands.errors import JobExists
+from errands.stores import store_at
 from errands.stores.memory import MemoryStore
-from errands.stores.sqlite import SQLiteStore
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -201,14 +202,17 @@ class World:
     suppress_health_check=list(HealthCheck),
 )
 @given(sequence=st.lists(steps, min_size=10, max_size=40))
-def test_all_stores_answer_alike(sequence: list[Step]) -> None:
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+def test_all_stores_answer_alike(postgres: PostgresServer, kind: str, sequence: list[Step]) -> None:
     """After each step the answers are equal, and so is everything that is kept."""
 
     async def compare() -> None:
         with tempfile.TemporaryDirectory() as folder:
             url = f"sqlite:///{Path(folder)}/errands.db?synchronous=normal"
-            async with MemoryStore() as memory, SQLiteStore(url) as sqlite:
-                one, other = World(memory), World(sqlite)
+            if kind == "postgres":
+                url = postgres.new_url()
+            async with MemoryStore() as memory, store_at(url) as stored:
+                one, other = World(memory), World(stored)
                 for number, step in enumerate(START + sequence):
                     assert await one.take(step) == await other.take(step), (number, step)
                     assert await one.contents() == await other.contents(), (number, step)

@@ -11,6 +11,7 @@ import pytest
 HERE = Path(__file__).parent
 PAGE = HERE.parent / "docs" / "faults.md"
 CONTRACT = HERE.parent / "src" / "errands" / "testing" / "_contract.py"
+WHOLE = ("test_survival.py", "test_deaths.py", "test_postgres_faults.py")  # each test of theirs
 FILES = {path.name: path for path in (*HERE.glob("test_*.py"), CONTRACT)}
 
 
@@ -32,11 +33,12 @@ def test_every_test_on_the_page_exists(file: str) -> None:
     assert set() == {name for other, name in named() if other == file} - written_in(file)
 
 
-def test_every_test_of_survival_is_on_the_page() -> None:
+@pytest.mark.parametrize("survival", WHOLE)
+def test_every_test_of_survival_is_on_the_page(survival: str) -> None:
     """And no one twice."""
-    ours = [name for file, name in named() if file == "test_survival.py"]
+    ours = [name for file, name in named() if file == survival]
 
-    assert sorted(written_in("test_survival.py")) == sorted(ours)
+    assert sorted(written_in(survival)) == sorted(ours)
 
 
 def test_every_row_names_a_test() -> None:

@@ -188,3 +188,28 @@ def test_ids_sort_by_time_and_differ() -> None:
 
     assert sorted(ids) == ids
     assert 1000 == len({new_id(NOW) for _ in range(1000)})
+
+
+def test_who_lost_three_workers_in_a_row_is_suspect() -> None:
+    """An attempt that ended otherwise clears it."""
+    running = JOB.claimed("a", NOW, LEASE)
+    seen = [running.is_suspect]
+    for _ in range(3):
+        running = running.claimed("b", NOW, LEASE)
+        seen.append(running.is_suspect)
+
+    assert [False, False, False, True] == seen
+    assert not running.failed("no", NOW, 0).is_suspect
+
+
+def test_a_postponed_job_is_as_before_its_claim_but_later() -> None:
+    """The attempt does not count, and what happened before is remembered."""
+    lost = JOB.claimed("a", NOW, LEASE).claimed("b", NOW, LEASE)
+    later = lost.postponed(NOW + SECOND)
+
+    assert (State.QUEUED, 1, None, None) == (
+        later.state, later.attempt, later.worker, later.started_at,
+    )  # fmt: skip  # a row
+    assert (NOW + SECOND, NOW, lost.history, 3) == (
+        later.free_at, later.due_at, later.history, later.version,
+    )  # fmt: skip  # a row

@@ -93,6 +93,8 @@ def test_without_a_limit_any_payload_is_taken() -> None:
         ({"at": datetime(2026, 1, 1)}, "time zone"),  # noqa: DTZ001  # the case
         ({"on_conflict": "ignore"}, "keep, replace, raise"),
         ({"key": ""}, "key=''"),
+        ({"key": "a\0b"}, "without NUL"),
+        ({"queue": "a\0b"}, "without NUL"),
         ({"key": 3}, "key=3"),
         ({"queue": ""}, "queue=''"),
     ],

@@ -37,7 +37,7 @@ async def test_finished_jobs_are_forgotten_when_they_are_old(
     await store.save([job.cancelled(clock.now()) for job in jobs[:2]])
     pruner = asyncio.create_task(Pruner(store, clock, WEEK, Patience(clock)).run())
     try:
-        await asyncio.sleep(0.01)
+        await eventually(True, lambda: bool(clock._timers))  # it has looked once
         before = await count(store)
         clock.jump(WEEK + timedelta(minutes=2))
         await eventually(1, lambda: count(store))

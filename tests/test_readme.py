@@ -10,7 +10,7 @@ import pytest
 from documents import ROOT, TARGET, anchors, blocks, links, make_targets, paths, text_of
 from live_server import PATIENCE, Server, environment, run
 
-DOCUMENTS = ["README.md", "CONTRIBUTING.md", "SECURITY.md"]
+DOCUMENTS = ["README.md", "CONTRIBUTING.md", "SECURITY.md", "docs/transactions.md"]
 PYTHON = blocks("README.md", "python")
 PROGRAMS = [code for code in PYTHON if "asyncio.run(" in code]
 APPLICATIONS = [code for code in PYTHON if re.search(r"^app\b.* = ", code, re.MULTILINE)]

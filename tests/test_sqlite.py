@@ -25,16 +25,26 @@ from errands.errors import (
     JobExists,
     NotAStore,
     SchemaTooNew,
+    SetupError,
     StoreFull,
     StoreUnavailable,
 )
 from errands.stores import sqlite, store_at
+from errands.stores._database import Database
+from errands.stores._drivers import connected
 from errands.stores.sqlite import SQLiteStore
 from errands.testing import drain
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 LEASE = timedelta(seconds=60)
 LONG = 10  # seconds, an upper bound that is never reached
+
+
+@pytest.fixture(params=["apsw", "sqlite3"], autouse=True)
+def driver(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Whatever is promised here, each library keeps."""
+    monkeypatch.setattr(sqlite, "DRIVER", request.param)
+    return str(request.param)
 
 
 @pytest.fixture
@@ -63,9 +73,9 @@ def a_claim(worker: str = "w", limit: int = 10) -> Claim:
 
 def asked(path: Path, sql: str) -> list[tuple[Any, ...]]:
     """What the file answers to a connection of its own."""
-    db = apsw.Connection(str(path))
+    db = connected(sqlite.DRIVER, str(path))
     try:
-        return list(db.execute(sql).fetchall())
+        return db.execute(sql).fetchall()
     finally:
         db.close()
 
@@ -84,6 +94,7 @@ def asked(path: Path, sql: str) -> list[tuple[Any, ...]]:
         ("sqlite:///:memory:", "memory: for none"),
         ("sqlite:///a.db?colour=red", "unknown option 'colour'"),
         ("sqlite:///a.db?synchronous=off", "full, normal, extra"),
+        ("sqlite:///a.db?driver=pysqlite", "apsw, sqlite3"),
         ("sqlite:///a.db?synchronous=", "full, normal, extra"),
     ],
 )
@@ -128,8 +139,9 @@ async def test_a_commit_is_as_durable_as_was_asked_for(path: Path, option: str, 
 async def pragma(store: SQLiteStore, name: str) -> Any:
     """A setting of the connection that writes."""
 
-    def work(db: apsw.Connection, arguments: list[Any]) -> list[Any]:
-        return [db.pragma(name) for _ in arguments]
+    def work(db: Database, arguments: list[Any]) -> list[Any]:
+        [[value]] = db.execute(f"pragma {name}").fetchall()
+        return [value for _ in arguments]
 
     return await store._writer.call(work, None)
 
@@ -280,23 +292,25 @@ async def test_errands_whose_store_cannot_be_opened_is_not_open(path: Path) -> N
 async def limit(store: SQLiteStore, pages: int | None) -> None:
     """Let the file grow by so many pages, or without end."""
 
-    def work(db: apsw.Connection, arguments: list[Any]) -> list[Any]:
-        most = 2**30 if pages is None else db.pragma("page_count") + pages
-        db.pragma("max_page_count", most)
+    def work(db: Database, arguments: list[Any]) -> list[Any]:
+        [[count]] = db.execute("pragma page_count").fetchall()
+        most = 2**30 if pages is None else count + pages
+        db.execute(f"pragma max_page_count = {most}")
         return [None for _ in arguments]
 
     await store._writer.call(work, None)
 
 
-async def test_a_used_up_quota_is_a_full_disk(store: SQLiteStore, path: Path) -> None:
+async def test_a_used_up_quota_is_a_full_disk(store: SQLiteStore, path: Path, driver: str) -> None:
     """To SQLite it is an I/O error like any other; the limit on file sizes stands in for it."""
+    told = "Make room on its disk; nothing was written" if driver == "apsw" else "disk I/O error"
     [kept] = await store.add([job()])
     size = path.with_name(f"{path.name}-wal").stat().st_size
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
 
     resource.setrlimit(resource.RLIMIT_FSIZE, (size + 100, before[1]))
     try:
-        with pytest.raises(StoreFull, match="Make room on its disk; nothing was written"):
+        with pytest.raises(StoreUnavailable, match=told):  # only apsw says what the system said
             await store.add([job(payload="x" * 100_000)])
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
@@ -443,7 +457,7 @@ async def test_a_file_that_another_program_locks_is_unavailable(
     """After a while; nothing was written, and it works again when the lock is gone."""
     monkeypatch.setattr(sqlite, "BUSY", 5)
     async with SQLiteStore(f"sqlite:///{path}") as store:
-        other = apsw.Connection(str(path))
+        other = connected(sqlite.DRIVER, str(path))
         other.execute("begin immediate")
         with pytest.raises(StoreUnavailable, match=r"errands\.db.*locked"):
             await store.add([job()])
@@ -465,6 +479,42 @@ async def test_leases_are_extended_while_the_loop_is_blocked(store: SQLiteStore)
     thread.join(LONG)  # in the event loop's thread, on purpose
 
     assert [{running.id}] == held
+
+
+# Two libraries
+
+
+async def test_two_libraries_on_one_file_are_refused(path: Path, driver: str) -> None:
+    """Each would lose the locks of the other; the message says what to write."""
+    other = "sqlite3" if driver == "apsw" else "apsw"
+    async with store_at(f"sqlite:///{path}"):
+        with pytest.raises(SetupError, match=rf"write \?driver={driver} here, too"):
+            async with store_at(f"sqlite:///{path}?driver={other}"):
+                pass
+
+    async with store_at(f"sqlite:///{path}?driver={other}") as store:  # one after another
+        assert 1 == len(await store.add([job()]))
+
+
+async def test_a_file_that_cannot_be_opened_is_nobodys(path: Path, driver: str) -> None:
+    """Once it is mended either library may open it."""
+    path.write_bytes(b"x" * 5000)
+    with pytest.raises(NotAStore):
+        async with store_at(f"sqlite:///{path}"):
+            pass
+    path.unlink()
+
+    async with store_at(f"sqlite:///{path}?driver={'sqlite3' if driver == 'apsw' else 'apsw'}"):
+        pass
+
+
+def test_an_sqlite_that_is_too_old_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By its version, before a statement fails."""
+    monkeypatch.setattr("sqlite3.sqlite_version_info", (3, 34, 1))
+    monkeypatch.setattr("sqlite3.sqlite_version", "3.34.1")
+
+    with pytest.raises(SetupError, match=r"came with SQLite 3\.34\.1.*needs 3\.35"):
+        connected("sqlite3", ":memory:")
 
 
 # Two handles

@@ -7,6 +7,7 @@ import contextlib
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
@@ -387,6 +388,46 @@ async def test_a_blocked_event_loop_keeps_its_jobs(
     assert ["ours"] == runs
     told = [r.getMessage() for r in caplog.records if "has been blocked" in r.getMessage()]
     assert any("blocker" in message and job.id in message for message in told)
+
+
+async def test_jobs_that_lost_many_workers_run_one_at_a_time(url: str, clock: JumpingClock) -> None:
+    """One may be what killed them: the others are handed back before it starts, at no cost."""
+    errands = Errands(url, clock=clock, lease=15)
+    seen: list[tuple[str, Counter[tuple[State, int]]]] = []
+
+    @errands.task(name="work")
+    async def work(number: int) -> None:
+        jobs = await errands.jobs(task="work")
+        seen.append((current_job().id, Counter((job.state, job.attempt) for job in jobs)))
+
+    @errands.task(name="other")
+    async def other() -> None:
+        pass
+
+    async with errands:
+        jobs = await errands.add_tasks([(work, number) for number in range(3)])
+        for worker in "abc":
+            jobs = [job.claimed(worker, clock.now(), LEASE) for job in jobs]
+            await stored(errands).save(jobs)
+            clock.jump(15.1)
+        fresh = await errands.add_task(other)
+        async with errands.working():
+            for number in (1, 2, 3):
+                await eventually(number, lambda: finished(errands))
+                await eventually(State.DONE, lambda: state(errands, fresh))
+                clock.jump(60)
+
+    assert {job.id for job in jobs} == {job_id for job_id, _ in seen}
+    running, waiting, done = (State.RUNNING, 4), (State.QUEUED, 3), (State.DONE, 4)
+    assert [
+        {running: 1, waiting: 2},
+        {running: 1, waiting: 1, done: 1},
+        {running: 1, done: 2},
+    ] == [states for _, states in seen]
+
+
+async def finished(errands: Errands) -> int:
+    return len(await errands.jobs(task="work", states=[State.DONE]))
 
 
 @pytest.mark.parametrize(

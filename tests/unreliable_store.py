@@ -16,7 +16,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import NamedTuple, Self, TypeVar
+from typing import Any, NamedTuple, Self, TypeVar
 
 from errands import Claim, Heartbeat, Job, OnConflict, Query, Schedule, State, Store
 from errands.errors import StoreUnavailable
@@ -168,6 +168,14 @@ class UnreliableStore:
         self.ledger.unanswered -= _versions(born)
         return kept
 
+    async def add_within(
+        self, connection: Any, jobs: Sequence[Job], on_conflict: OnConflict = "keep"
+    ) -> list[Job]:
+        """See `Store.add_within`."""
+        return await self._call(
+            "add_within", lambda: self.inner.add_within(connection, jobs, on_conflict)
+        )
+
     async def claim(self, claim: Claim) -> list[Job]:
         """See `Store.claim`."""
 
@@ -194,6 +202,10 @@ class UnreliableStore:
             return saved
 
         return await self._call("save", save)
+
+    async def save_within(self, connection: Any, jobs: Sequence[Job]) -> set[str]:
+        """See `Store.save_within`."""
+        return await self._call("save_within", lambda: self.inner.save_within(connection, jobs))
 
     async def report(self, jobs: Collection[Job]) -> None:
         """See `Store.report`."""

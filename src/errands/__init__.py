@@ -7,11 +7,14 @@ from ._clock import Clock, Timer
 from ._cron import Cron, cron
 from ._heartbeat import Heartbeat
 from ._job import Attempt, Job, Outcome, Progress, State, new_id
+from ._moving import Move, move
 from ._retry import Retry
-from ._runner import Middleware, Next, current_job, progress, track
+from ._runner import CurrentJob, Middleware, Next, current_job, progress, track
 from ._schedule import Schedule
 from ._schedules import Schedules
+from ._service import Budget, ServiceState, ServiceStatus
 from ._spec import Every, every
+from ._stint import alive, ready, stopping
 from ._store import Claim, OnConflict, Query, Store
 from ._task import Declared
 from .errors import ErrandsError
@@ -21,9 +24,11 @@ __all__ = [
     "AddingLater",
     "Attempt",
     "BackgroundTasks",
+    "Budget",
     "Claim",
     "Clock",
     "Cron",
+    "CurrentJob",
     "Declared",
     "Errands",
     "ErrandsError",
@@ -31,6 +36,7 @@ __all__ = [
     "Heartbeat",
     "Job",
     "Middleware",
+    "Move",
     "Next",
     "OnConflict",
     "Outcome",
@@ -39,13 +45,19 @@ __all__ = [
     "Retry",
     "Schedule",
     "Schedules",
+    "ServiceState",
+    "ServiceStatus",
     "State",
     "Store",
     "Timer",
+    "alive",
     "cron",
     "current_job",
     "every",
+    "move",
     "new_id",
     "progress",
+    "ready",
+    "stopping",
     "track",
 ]

@@ -29,12 +29,20 @@ class Adding:
 
         Raises:
             JobExists: with `on_conflict="raise"`, if an unfinished job has the key.
+            UnfitConnection: if jobs cannot be added in the transaction of `connection`.
         """
         job = self._engine.make(self._options, function, args, kwargs)
-        [kept] = await self._engine.add([job], self._options.on_conflict)
+        [kept] = await self._add([job])
         return kept
 
     async def add_tasks(self, calls: Iterable[Call], /) -> list[Job]:
         """See `Errands.add_tasks`; with a key at most one of them is kept."""
         jobs = [self._engine.make(self._options, f, tuple(args), {}) for f, *args in calls]
-        return await self._engine.add(jobs, self._options.on_conflict) if jobs else []
+        return await self._add(jobs) if jobs else []
+
+    async def _add(self, jobs: list[Job]) -> list[Job]:
+        options, engine = self._options, self._engine
+        if options.connection is None:
+            return await engine.add(jobs, options.on_conflict)
+        # queued, since nothing may start before the commit, of which nobody tells us
+        return await engine.store.add_within(options.connection, jobs, options.on_conflict)

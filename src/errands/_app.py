@@ -21,6 +21,7 @@ from ._retry import Retry
 from ._runner import Middleware
 from ._schedule import Schedule
 from ._schedules import Schedules
+from ._serving import Serving
 from ._settings import Settings, require_numbers, require_queues
 from ._spec import Spec
 from ._store import OnConflict, Query, Store
@@ -33,12 +34,13 @@ R = TypeVar("R")
 DAY = 86_400.0
 
 
-class Errands:
+class Errands(Serving):
     """Background tasks for one application.
 
     Args:
-        store: A store, or the URL of one: `memory:`, `sqlite:///errands.db`. Left out, it is
-            `$ERRANDS_URL`, or else `sqlite:///errands.db`.
+        store: A store, or the URL of one: `memory:`, `sqlite:///errands.db`,
+            `postgresql://user:password@host/database`. Left out, it is `$ERRANDS_URL`, or else
+            `sqlite:///errands.db`.
         middleware: What wraps each run of a job, outermost first: `async def layer(job,
             call_next)`, which returns what `await call_next(job)` returned.
         keep: How long finished jobs are kept, in seconds; a week by default.
@@ -224,6 +226,7 @@ class Errands:
         on_conflict: OnConflict = "keep",
         queue: str | None = None,
         priority: int | None = None,
+        connection: Any = None,
     ) -> Adding:
         """Say more about the job that the next `add_task` makes.
 
@@ -236,13 +239,17 @@ class Errands:
                 or `raise` `JobExists`.
             queue: Instead of the task's own.
             priority: Instead of the task's own.
+            connection: A connection of yours to the database of the store, with a transaction
+                open. The job is there once that is committed, and never if it is rolled back.
+                See `docs/transactions.md` for the kinds.
 
         Raises:
             ValueError: if an option could never be meant.
         """
         options = Options(
-            after=after, at=at, key=key, on_conflict=on_conflict, queue=queue, priority=priority
-        )
+            after=after, at=at, key=key, on_conflict=on_conflict, queue=queue, priority=priority,
+            connection=connection,
+        )  # fmt: skip  # a call
         return Adding(self._engine, options)
 
     # Looking

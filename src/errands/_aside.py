@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 
+from ._finish import finish
+
 
 class Aside:
     """Holds something open for as long as anybody is inside.
@@ -27,17 +29,30 @@ class Aside:
 
     @asynccontextmanager
     async def __call__(self) -> AsyncIterator[None]:
-        """Be inside."""
+        """Be inside. Who is cancelled on the way in or out leaves nothing half open."""
         if not self._inside and not self._lock.locked():
             self._lock = asyncio.Lock()  # the last one may be of an event loop that is over
+        is_inside = asyncio.Event()
+        try:
+            await finish(self._enter(is_inside))
+        except asyncio.CancelledError:
+            if is_inside.is_set():
+                await finish(self._leave())
+            raise
+        try:
+            yield
+        finally:
+            await finish(self._leave())
+
+    async def _enter(self, is_inside: asyncio.Event) -> None:
         async with self._lock:
             if not self._inside:
                 await self._stack.enter_async_context(self._work())
             self._inside += 1
-        try:
-            yield
-        finally:
-            async with self._lock:
-                self._inside -= 1
-                if not self._inside:
-                    await self._stack.aclose()
+            is_inside.set()
+
+    async def _leave(self) -> None:
+        async with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                await self._stack.aclose()

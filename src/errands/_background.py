@@ -21,7 +21,7 @@ from ._local import LocalCall
 from ._options import DEFAULT, Options, Seconds
 from ._store import OnConflict
 from ._task import Declared, called
-from .errors import NoRequest
+from .errors import NoRequest, UnfitConnection
 
 P = ParamSpec("P")
 
@@ -122,8 +122,19 @@ class BackgroundTasks:
         on_conflict: OnConflict = "keep",
         queue: str | None = None,
         priority: int | None = None,
+        connection: Any = None,
     ) -> AddingLater:
-        """Say more about the job that the next `add_task` makes; see `Errands.options`."""
+        """Say more about the job that the next `add_task` makes; see `Errands.options`.
+
+        Raises:
+            UnfitConnection: for any `connection`: what is added here is stored later.
+        """
+        if connection is not None:
+            raise UnfitConnection(
+                "background.options(connection=…): what is added here is stored when the request "
+                "ends, not in your transaction. "
+                "Write `await errands.options(connection=…).add_task(…)`"
+            )
         options = Options(
             after=after, at=at, key=key, on_conflict=on_conflict, queue=queue, priority=priority
         )

@@ -19,12 +19,15 @@ from ._job import Job, State
 from ._local import Locals
 from ._options import Options
 from ._pruner import Pruner
+from ._resident import Resident
 from ._schedule import Schedule
 from ._scheduler import Scheduler
+from ._service import Service
+from ._services import Services
 from ._settings import Settings
 from ._store import OnConflict, Store
 from ._supervisor import Loop, Patience, supervise
-from ._task import Task, Tasks, called
+from ._task import Named, Task, Tasks, called
 from ._worker import Worker
 from .errors import NotOpen, SetupError, StoreUnavailable, UnknownTask
 
@@ -41,12 +44,15 @@ class Engine:
         self._store, self.clock, self._settings = store, clock, settings
         self.tasks = Tasks()
         self.declared = Declarations()
+        self.services = Named[Service](beside=self.tasks)
+        self.tasks.beside = self.services
         self.locals = Locals(settings.threads, settings.max_pending)
         self.is_working = False
         self.released = 0  # jobs that went back unfinished when we stopped last
         self._patience = Patience(clock)
         self._worker: Worker | None = None
         self._scheduler: Scheduler | None = None
+        self._kept_services: Services | None = None
         self._supervisor: asyncio.Task[None] | None = None
         self._opened = 0
         self._aside = Aside(partial(self.working, aside=True))
@@ -164,7 +170,7 @@ class Engine:
             declared = [] if aside else self._declared
             worker = await self._hire(aside)
             self.is_working = True
-            loops = {**worker.loops, **({} if aside else await self._loops(worker.name, declared))}
+            loops = {**worker.loops, **({} if aside else await self._begin(worker, declared))}
             supervisor = self._supervisor = asyncio.create_task(
                 supervise(loops, self.clock), name="errands supervisor"
             )
@@ -207,6 +213,11 @@ class Engine:
         task = self.tasks.of(called(function))
         if task is None:
             name = getattr(function, "__qualname__", repr(function))
+            if self.services.of(function) is not None:
+                raise UnknownTask(
+                    f"{name} is a service, which starts with the application and is not added; "
+                    f"await errands.restart({name}) starts one again that has ended."
+                )
             raise UnknownTask(
                 f"{name} is not a task. Write @errands.task above it; or, if it may be lost, "
                 "hand it to the request's BackgroundTasks."
@@ -316,6 +327,10 @@ class Engine:
             if not self._watchers[job_id]:
                 del self._watchers[job_id]
 
+    def resident(self, name: str) -> Resident | None:
+        """The service of that name that this process has for itself, while at work."""
+        return None if self._kept_services is None else self._kept_services.resident(name)
+
     async def _see_off(self) -> None:
         """Give late additions their time; those that the store does not answer end with it."""
         if self._strays:
@@ -342,7 +357,12 @@ class Engine:
         return worker
 
     async def _dismiss(self, worker: Worker, supervisor: asyncio.Task[None]) -> None:
-        await asyncio.gather(worker.stop(self.grace), self.locals.drain(self.grace))
+        services, self._kept_services = self._kept_services, None
+        await asyncio.gather(
+            worker.stop(self.grace),
+            self.locals.drain(self.grace),
+            *([] if services is None else [services.stop()]),
+        )
         self._worker, self._scheduler, self.is_working = None, None, False
         self._supervisor, self.released = None, worker.released
         supervisor.cancel()
@@ -353,14 +373,26 @@ class Engine:
     def _declared(self) -> list[Schedule]:
         return self.declared.rows(self.tasks, self.clock.now(), self.max_payload)
 
-    async def _loops(self, worker: str, declared: Sequence[Schedule]) -> dict[str, Loop]:
+    async def _begin(self, worker: Worker, declared: Sequence[Schedule]) -> dict[str, Loop]:
         pruner = Pruner(self._store, self.clock, self._settings.keep, self._patience)
         scheduler = self._scheduler = Scheduler(
-            self._store, self.tasks, self.clock, self._patience, declared, worker
+            self._store, self.tasks, self.clock, self._patience, declared, worker.name
         )
         await scheduler.begin()
-        loops = {"pruner": pruner.run, "clock": self._follow_time, "scheduler": scheduler.run}
-        return dict[str, Loop](loops)
+        services = self._kept_services = Services(
+            self._store,
+            self.services,
+            self.clock,
+            self._patience,
+            worker.name,
+            queues=self._settings.queues,
+            lease=self._settings.lease,
+            grace=self.grace,
+            middleware=self._settings.middleware,
+        )
+        services.open()
+        own = {"pruner": pruner.run, "clock": self._follow_time, "scheduler": scheduler.run}
+        return {**own, **services.loops}
 
     async def _follow_time(self) -> None:
         while True:

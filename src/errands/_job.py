@@ -15,9 +15,11 @@ import threading
 from dataclasses import MISSING, dataclass, fields
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, Self
 
 HISTORY = 20  # attempts that a job remembers
+LOST = "its worker was lost"  # what an attempt says whose lease ran out
+SUSPICIOUS = 3  # workers that a job has lost in a row before it is taken for the reason
 
 
 class State(StrEnum):
@@ -119,7 +121,7 @@ class Job:
     version: int = 0
 
     @classmethod
-    def of(cls, **values: Any) -> Job:
+    def of(cls, **values: Any) -> Self:
         """As `Job(**values)`, in a third of its time, and unchecked: for those who make many."""
         job = object.__new__(cls)
         job.__dict__.update(DEFAULTS)
@@ -136,6 +138,12 @@ class Job:
         """What the last attempt that ended had to say: a traceback, mostly."""
         return self.history[-1].error if self.history else None
 
+    @property
+    def is_suspect(self) -> bool:
+        """Whether its last three workers were lost: it, or what ran beside it, kills them."""
+        last = self.history[-SUSPICIOUS:]
+        return len(last) == SUSPICIOUS and all(past.outcome is Outcome.LOST for past in last)
+
     def claimed(self, worker: str, now: datetime, lease: timedelta) -> Job:
         """Held by `worker`. If it ran, then whoever ran it is taken for dead."""
         lost = self.state is State.RUNNING
@@ -146,7 +154,7 @@ class Job:
             started_at=now,
             free_at=now + lease,
             progress=None,
-            history=self._ended(Outcome.LOST, now, "its worker was lost") if lost else self.history,
+            history=self._ended(Outcome.LOST, now, LOST) if lost else self.history,
             version=self.version + 1,
         )
 
@@ -185,6 +193,10 @@ class Job:
     def unclaimed(self) -> Job:
         """As if it had not been claimed: for a job that was held but never started."""
         return self._queued(self.due_at, attempt=self.attempt - 1, started_at=None)
+
+    def postponed(self, until: datetime) -> Job:
+        """Handed back before it started, to be free later; the attempt does not count."""
+        return self._queued(until, attempt=self.attempt - 1, started_at=None)
 
     def replaced(self, by: Job) -> Job:
         """The queued job, with the call, the time and the place of another one."""

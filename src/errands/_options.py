@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, get_args
 
@@ -28,6 +28,7 @@ class Options:
         on_conflict: What to do where there is one.
         queue: Instead of the task's.
         priority: Instead of the task's.
+        connection: In whose transaction the job is added.
     """
 
     after: Seconds | None = None
@@ -36,6 +37,7 @@ class Options:
     on_conflict: OnConflict = "keep"
     queue: str | None = None
     priority: int | None = None
+    connection: Any = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         """Refuse what could never be meant.
@@ -53,9 +55,9 @@ class Options:
             expected = ", ".join(get_args(OnConflict))
             raise ValueError(f"options(on_conflict={self.on_conflict!r}): expected {expected}")
         if self.key is not None and not is_text(self.key):
-            raise ValueError(f"options(key={self.key!r}): a key is text that is not empty")
-        if self.queue is not None and not self.queue:
-            raise ValueError("options(queue=''): a queue has a name")
+            raise ValueError(f"options(key={self.key!r}): a key is text, not empty, without NUL")
+        if self.queue is not None and not is_text(self.queue):
+            raise ValueError(f"options(queue={self.queue!r}): a queue has a name, without NUL")
 
     def job(
         self, task: Task, args: tuple[Any, ...], kwargs: dict[str, Any], now: datetime, limit: int
@@ -93,8 +95,8 @@ class Options:
 
 
 def is_text(value: object) -> bool:
-    """Whether it is text that says something."""
-    return isinstance(value, str) and bool(value)
+    """Whether it is text that says something, and that every store can keep."""
+    return isinstance(value, str) and bool(value) and "\0" not in value
 
 
 def seconds(time: Seconds) -> float:

@@ -24,9 +24,10 @@ from types import TracebackType
 from typing import Any, TypeVar, overload
 
 from ._clock import Clock
+from ._finishing import Finishing
 from ._job import Job, Progress
 from ._task import Task
-from .errors import NotSerializable, RunStopped
+from .errors import NotCommitted, NotSerializable, RunStopped
 from .executors.thread import Threads
 
 T = TypeVar("T")
@@ -45,15 +46,20 @@ class Run:
         is_stopped: Whether the worker has given this run up; `progress` raises then.
         is_lost: Whether the job is somebody else's now, so that the outcome does not count.
         is_ended: Whether there is an outcome.
+        is_stored: Whether the function itself has finished the job, and that was committed.
+        finishing: How the function may do so, once it runs.
     """
 
-    __slots__ = ("_tell", "is_ended", "is_lost", "is_stopped", "job", "task")
+    __slots__ = (
+        "_tell", "finishing", "is_ended", "is_lost", "is_stopped", "is_stored", "job", "task",
+    )  # fmt: skip  # names
 
     def __init__(self, job: Job, tell: Callable[[Run], object]) -> None:
         """Call `tell`, from whatever thread, when there is progress."""
         self.job, self._tell = job, tell
-        self.is_stopped = self.is_lost = self.is_ended = False
+        self.is_stopped = self.is_lost = self.is_ended = self.is_stored = False
         self.task: asyncio.Task[None] | None = None
+        self.finishing: Finishing | None = None
 
     def tell(self, progress: Progress) -> None:
         """Note how far the function is.
@@ -61,23 +67,70 @@ class Run:
         Raises:
             RunStopped: if the run was given up: whoever took the job over is ahead of it.
         """
-        if self.is_stopped:
-            raise RunStopped(f"job {self.job.id} ({self.job.task}) no longer belongs to this run")
+        self.require()
         self.job = self.job.progressed(progress)
         self._tell(self)
+
+    @property
+    def is_settling(self) -> bool:
+        """Whether there is an outcome, or one in a transaction that may lock the job."""
+        return self.is_ended or (self.finishing is not None and self.finishing.is_begun)
+
+    def require(self) -> None:
+        """Do nothing, as long as the job belongs to this run.
+
+        Raises:
+            RunStopped: if the run was given up.
+        """
+        if self.is_stopped:
+            raise RunStopped(f"job {self.job.id} ({self.job.task}) no longer belongs to this run")
+
+
+class CurrentJob(Job):
+    """The job that is being run, as its own function sees it. Equal to the plain `Job`."""
+
+    async def finish(self, connection: Any, result: Any = None) -> None:
+        """Mark the job done in the transaction that is open on `connection`.
+
+        So what the task does to the database happens once, however often it is started: once
+        the transaction is committed the job is done, whatever becomes of this process or of
+        the rest of the function; rolled back, the attempt has failed.
+
+        Args:
+            connection: A connection of yours to the database of the store, with a transaction
+                open. See `docs/transactions.md` for the kinds.
+            result: What the job is to answer; what the function returns is not kept.
+
+        Raises:
+            JobLost: if the job is somebody else's by now. Let it end your transaction.
+            RunStopped: if this run was given up.
+            NotSerializable: if the result cannot be kept as JSON.
+            UnfitConnection: if the job cannot be written by that connection.
+            LookupError: anywhere but in the function whose job it is.
+        """
+        run = _running.get(None)
+        if run is None or run.finishing is None or run.job.id != self.id:
+            raise LookupError(f"job {self.id} is not being run here; finish() belongs in its task")
+        run.require()
+        await run.finishing.finish(run.job, connection, result)
+
+    def __eq__(self, other: object) -> bool:
+        return vars(self) == vars(other) if isinstance(other, Job) else NotImplemented
+
+    __hash__ = Job.__hash__
 
 
 _running: ContextVar[Run] = ContextVar("errands_run")
 
 
-def current_job() -> Job:
+def current_job() -> CurrentJob:
     """The job that is being run.
 
     Raises:
         LookupError: outside a job, as when a task's function is called directly.
     """
     try:
-        return _running.get().job
+        return CurrentJob.of(**vars(_running.get().job))
     except LookupError:
         raise LookupError("no job is being run here; current_job() belongs inside a task") from None
 
@@ -148,7 +201,7 @@ async def run(
     token = _running.set(run)
     limit = asyncio.timeout(task.timeout)
     try:
-        call = _wrapped(task, middleware, threads)
+        call = wrapped(_called(task, threads), middleware)
         async with limit:
             value = await call(job)
         if limit.expired():  # it was told, and went on
@@ -168,17 +221,44 @@ async def run(
     return _done(value, run, task, clock)
 
 
-def _wrapped(task: Task, middleware: Sequence[Middleware], threads: Threads) -> Next:
+def begin(run: Run) -> None:
+    """From here on, in this context, the job of this run is the current one."""
+    _running.set(run)
+
+
+def wrapped(function: Next, middleware: Sequence[Middleware]) -> Next:
+    """The function with all layers around it."""
+    call = function
+    for layer in reversed(middleware):
+        call = _inside(layer, call)
+    return call
+
+
+def told(error: BaseException) -> str:
+    """The traceback without the frames that are ours: the user's code is what failed."""
+    frames: TracebackType | None = error.__traceback__
+    while frames is not None and frames.tb_frame.f_code.co_filename.startswith(HOME):
+        frames = frames.tb_next
+    text = "".join(traceback.format_exception(type(error), error, frames)).rstrip()
+    return text if len(text) <= LONGEST else f"…{text[-LONGEST:]}"
+
+
+def not_committed(run: Run, task: Task, clock: Clock) -> Job:
+    """A job whose function finished it in a transaction that did not come to be."""
+    error = NotCommitted(
+        f"{task.name} finished its job in a transaction that was not committed when it returned"
+    )
+    return _after(error, run, task, clock)
+
+
+def _called(task: Task, threads: Threads) -> Next:
     async def function(job: Job) -> Any:
         args, kwargs = task.codec.load(job.payload)
         if task.is_async:
             return await task.function(*args, **kwargs)
         return await threads.run(task.function, *args, **kwargs)
 
-    call: Next = function
-    for layer in reversed(middleware):
-        call = _inside(layer, call)
-    return call
+    return function
 
 
 def _inside(layer: Middleware, inner: Next) -> Next:
@@ -195,13 +275,4 @@ def _done(value: Any, run: Run, task: Task, clock: Clock) -> Job:
 def _after(error: BaseException, run: Run, task: Task, clock: Clock) -> Job:
     spoilt = isinstance(error, NotSerializable)
     wait = None if spoilt else task.retry.wait_after(run.job.attempt, error)
-    return run.job.failed(_told(error), clock.now(), wait)
-
-
-def _told(error: BaseException) -> str:
-    """The traceback without the frames that are ours: the user's code is what failed."""
-    frames: TracebackType | None = error.__traceback__
-    while frames is not None and frames.tb_frame.f_code.co_filename.startswith(HOME):
-        frames = frames.tb_next
-    text = "".join(traceback.format_exception(type(error), error, frames)).rstrip()
-    return text if len(text) <= LONGEST else f"…{text[-LONGEST:]}"
+    return run.job.failed(told(error), clock.now(), wait)

@@ -9,18 +9,22 @@ from __future__ import annotations
 import asyncio
 import logging
 import traceback
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from contextvars import copy_context
 
 from ._clock import Clock
+from ._doubts import Doubts
+from ._finishing import Finishing
 from ._job import Job
 from ._runner import Middleware, Run, run
 from ._store import Store
 from ._supervisor import Loop, Patience
-from ._task import Tasks
+from ._task import Task
 from .executors.thread import Threads
 
 logger = logging.getLogger("errands.worker")
+
+Play = Callable[[Run, Task, Sequence[Middleware], Threads, Clock], Coroutine[None, None, Job]]
 
 TELL = 0.1  # seconds between two reports of progress
 
@@ -32,24 +36,28 @@ class Runs:
         slots: How many run side by side, at the most.
         freed: Called when a slot is free again.
         ended: Told about each outcome once it is stored.
+        play: Runs one job and answers with its outcome.
     """
 
     def __init__(
         self,
         store: Store,
-        tasks: Tasks,
+        tasks: Mapping[str, Task],
         clock: Clock,
         patience: Patience,
         slots: int,
         middleware: Sequence[Middleware],
         freed: Callable[[], object],
         ended: Callable[[Job], object],
+        play: Play = run,
     ) -> None:
         """Belong to the running event loop; run nothing yet."""
+        self._play = play
         self._store, self._tasks, self._clock = store, tasks, clock
         self._slots, self._middleware = slots, middleware
         self._freed, self._told = freed, ended
         self._threads, self._patience = Threads(slots), patience
+        self._doubts = Doubts(store, tasks, clock, patience, self._give_up)
         self._held: dict[str, Run] = {}
         self._outcomes: list[tuple[Run, Job]] = []
         self._advanced: dict[str, Run] = {}
@@ -65,7 +73,7 @@ class Runs:
     @property
     def loops(self) -> dict[str, Loop]:
         """What is to be supervised as long as there are runs."""
-        return {"outcomes": self._save, "progress": self._report}
+        return {"outcomes": self._save, "progress": self._report, "doubts": self._doubts.look}
 
     @property
     def free(self) -> int:
@@ -77,9 +85,25 @@ class Runs:
         """How many jobs run now."""
         return sum(run.task is not None and not run.is_ended for run in self._held.values())
 
+    @property
+    def tasks(self) -> set[str]:
+        """The names of the tasks of all jobs that are held."""
+        return {run.job.task for run in self._held.values()}
+
+    @property
+    def has_suspect(self) -> bool:
+        """Whether a job is here whose last workers were all lost."""
+        return any(run.job.is_suspect and not run.is_ended for run in self._held.values())
+
     def held(self) -> list[str]:
         """The ids of the jobs whose leases are to be kept. May be asked from any thread."""
-        return list(self._held)
+        held = list(self._held.values())  # at once, as others come and go
+        return [each.job.id for each in held if not each.is_stored]
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a job is held."""
+        return bool(self._held)
 
     def occupy(self, slots: int = 1) -> None:
         """Keep slots for jobs that are about to start."""
@@ -137,8 +161,19 @@ class Runs:
         """Stop the runs of jobs that are somebody else's now."""
         for job_id in ids:
             held = self._held.get(job_id)
-            if held is not None and not held.is_ended:
+            if held is None or held.is_ended:
+                continue
+            if held.finishing is not None and held.finishing.is_begun:
+                self._doubts.add(held)
+            else:
                 self._give_up(held)
+
+    def recall(self) -> None:
+        """Cancel all that runs, and start no more: what ends now goes back."""
+        self._is_stopping = True
+        for held in self._held.values():
+            if held.task is not None and not held.is_ended:
+                held.task.cancel("the worker stops")
 
     async def stop(self, grace: float, cleanup: float) -> None:
         """Let what runs end within `grace` seconds; cancel and hand back the rest."""
@@ -159,14 +194,15 @@ class Runs:
 
     async def _work(self, held: Run) -> None:
         task, outcome = self._tasks[held.job.task], None
+        held.finishing = Finishing(self._store, task, self._clock)
         try:
-            outcome = await run(held, task, self._middleware, self._threads, self._clock)
+            outcome = await self._play(held, task, self._middleware, self._threads, self._clock)
         except asyncio.CancelledError:
             outcome = held.job.released(self._clock.now())
         except Exception:  # ours: run() answers for those of the task
             logger.critical("the run of job %s fell over", held.job.id, exc_info=True)
             outcome = held.job.failed(traceback.format_exc(), self._clock.now())
-        self._end(held, outcome)
+        self._end(held, await self._doubts.settled(held, outcome))
         self.vacate()
 
     def _end(self, held: Run, outcome: Job) -> None:
@@ -174,6 +210,10 @@ class Runs:
             return
         held.is_ended = True
         self._advanced.pop(outcome.id, None)
+        if held.is_stored:
+            self._leave(held, outcome.id)
+            self._told(outcome)
+            return
         if held.is_lost:
             logger.warning(
                 "job %s (%s) was taken over while it ran; its outcome, %s, is dropped",
@@ -248,7 +288,7 @@ class Runs:
             await self._new_progress.wait()
             self._new_progress.clear()
             advanced, self._advanced = self._advanced, {}
-            jobs = [held.job for held in advanced.values() if not held.is_ended]
+            jobs = [held.job for held in advanced.values() if not held.is_settling]
             if jobs:
                 await self._patience.until_done(lambda: self._store.report(jobs))  # noqa: B023  # as above
             await self._clock.sleep(TELL)

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal, Protocol, Self
+from typing import Any, Literal, Protocol, Self
 
 from ._heartbeat import Heartbeat
 from ._job import Job, State
@@ -79,17 +79,31 @@ class Store(Protocol):
         """Keep each job, and answer with what is there instead where it was not kept.
 
         Args:
-            jobs: As they are to be stored; queued, or born claimed.
+            jobs: As they are to be stored, every field of them: queued, born claimed, or in
+                whatever state they were in another store.
             on_conflict: What to do where an unfinished job has the same key. `keep`: answer
                 with that job. `replace`: a queued job becomes `Job.replaced` by the new one;
                 a running one gives up its key and the new one is kept beside it.
 
         A job whose id is there already is not kept again: an addition whose answer was lost
-        may be repeated.
+        may be repeated. One that has ended is in conflict with nobody.
 
         Raises:
             JobExists: with `raise`, if there is a conflict, also one among the jobs themselves;
                 then none of them is kept.
+        """
+        ...
+
+    async def add_within(
+        self, connection: Any, jobs: Sequence[Job], on_conflict: OnConflict = "keep"
+    ) -> list[Job]:
+        """As `add`, in the transaction that is open on a connection of the caller's.
+
+        The jobs are there once it is committed, and never if it is rolled back. What the
+        connection's driver raises is passed on as it is.
+
+        Raises:
+            UnfitConnection: if the connection cannot do it, or no store like this one could.
         """
         ...
 
@@ -112,6 +126,14 @@ class Store(Protocol):
         second unfinished job of its key. Saving what is
         stored already counts as written: a save whose answer was lost may be repeated.
         The key is not written: `replace` may have taken it.
+        """
+        ...
+
+    async def save_within(self, connection: Any, jobs: Sequence[Job]) -> set[str]:
+        """As `save`, in the transaction that is open on a connection of the caller's.
+
+        Raises:
+            UnfitConnection: as `add_within` does.
         """
         ...
 

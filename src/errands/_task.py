@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
@@ -77,15 +77,23 @@ class Task:
         return is_async(self.function)
 
 
-class Tasks(dict[str, Task]):
-    """The tasks that this process has declared, by name."""
+T = TypeVar("T", bound=Task)
 
-    def __init__(self) -> None:
+
+class Named(dict[str, T]):
+    """Tasks of one kind that this process has declared, by name.
+
+    Args:
+        beside: Other tasks, none of which may have the name of one of these.
+    """
+
+    def __init__(self, beside: Mapping[str, Task] | None = None) -> None:
         """Start with none."""
         super().__init__()
         self._names: dict[Callable[..., Any], str] = {}
+        self.beside: Mapping[str, Task] = {} if beside is None else beside  # may fill later
 
-    def add(self, task: Task) -> None:
+    def add(self, task: T) -> None:
         """Declare a task. The same function declared again replaces itself.
 
         A module that is imported twice, an application factory that is called twice and a
@@ -94,16 +102,18 @@ class Tasks(dict[str, Task]):
         Raises:
             DuplicateTask: if another function has this name.
         """
-        before = self.get(task.name)
-        if before is not None and not is_same(before.function, task.function):
+        kind, other = type(task).__name__.lower(), self.beside.get(task.name)
+        before = self.get(task.name) if other is None else other
+        if before is not None and (other or not is_same(before.function, task.function)):
+            two = f"two {kind}s" if other is None else "a task and a service"
             raise DuplicateTask(
-                f"two tasks are named {task.name!r}: {_place(before.function)} and "
-                f"{_place(task.function)}. Give one of them another with @errands.task(name=…)."
+                f"{two} are named {task.name!r}: {_place(before.function)} and "
+                f"{_place(task.function)}. Give one of them another with @errands.{kind}(name=…)."
             )
         self[task.name] = task
         self._names[task.function] = task.name
 
-    def of(self, function: Callable[..., Any]) -> Task | None:
+    def of(self, function: Callable[..., Any]) -> T | None:
         """The task that was declared from `function`, if it was."""
         try:
             name = self._names.get(function)
@@ -111,10 +121,14 @@ class Tasks(dict[str, Task]):
             return None
         return None if name is None else self[name]
 
-    def __missing__(self, name: str) -> Task:
+    def __missing__(self, name: str) -> T:
         """Say which names there are."""
         known = ", ".join(sorted(self)) or "none"
         raise UnknownTask(f"no task is named {name!r}. Declared here: {known}.")
+
+
+class Tasks(Named[Task]):
+    """The tasks that this process has declared, by name."""
 
 
 def called(function: Any) -> Callable[..., Any]:

@@ -8,18 +8,19 @@ import socket
 from collections.abc import Callable, Collection, Sequence
 from datetime import timedelta
 
+from ._claimer import Claimer
 from ._clock import Clock
 from ._heartbeat import Heartbeat
 from ._job import Job
 from ._pulse import Pulse, own_version
 from ._renewer import Renewer
 from ._runner import Middleware
-from ._runs import Runs, within
+from ._runs import Runs
 from ._store import Claim, Store
 from ._supervisor import Loop, Patience
+from ._suspicion import Suspicion
 from ._task import Tasks
 
-POLL = 1.0  # seconds between two looks at an idle store: the safety net under the wake-ups
 RESCUE = 0.3  # seconds between two looks for workers that died
 CLEANUP = 2.0  # seconds that cancelled jobs have to clean up, and outcomes to be saved
 
@@ -54,9 +55,12 @@ class Worker:
         self._store, self._tasks, self._clock = store, tasks, clock
         self._queues, self._lease = queues, lease
         self._patience = patience
-        self._wake, self._freed, self._no_claim = (asyncio.Event() for _ in range(3))
-        self._no_claim.set()
-        self._runs = Runs(store, tasks, clock, patience, slots, middleware, self._freed.set, ended)
+        freed = asyncio.Event()
+        self._runs = Runs(store, tasks, clock, patience, slots, middleware, freed.set, ended)
+        suspicion = Suspicion(store, clock, patience, self._runs)
+        self._claimer = Claimer(
+            store, clock, patience, self._runs, self._wanted, freed, suspicion.sift
+        )
         self._renewer = Renewer(
             store, clock, self.name, lease, self._runs.held, self._runs.lose, patience.tell
         )
@@ -72,28 +76,26 @@ class Worker:
             seen_at=clock.now(),
         )
         self._pulse = Pulse(store, clock, patience, first, lambda: self._runs.running)
-        self._is_rung = self._is_idle = self._is_stopping = self._is_stopped = False
+        self._is_stopping = self._is_stopped = False
 
     @property
     def loops(self) -> dict[str, Loop]:
         """What is to be supervised for as long as the worker lives."""
         if self._is_aside:
             return self._runs.loops
-        own = {"claims": self._claim, "rescue": self._rescue, "pulse": self._pulse.run}
+        own = {"claims": self._claimer.run, "rescue": self._rescue, "pulse": self._pulse.run}
         return {**own, **self._runs.loops}
 
     async def open(self) -> None:
         """Let the other workers know that we live."""
         await self._store.enlist(self.name)
-        self._stop_listening = self._store.listen(self._ring)
+        self._stop_listening = self._store.listen(self._claimer.ring)
         self._renewer.start()
 
     async def stop(self, grace: float) -> None:
         """Claim no more, let what runs end within `grace` seconds, hand back the rest."""
         self._is_stopping = True
-        self._wake.set()
-        self._freed.set()
-        await within(self._no_claim, CLEANUP)  # what is just being claimed goes back with the rest
+        await self._claimer.stop(CLEANUP)
         await self._runs.stop(grace, CLEANUP)
         self._is_stopped = True
         self._stop_listening()
@@ -119,7 +121,7 @@ class Worker:
     @property
     def is_busy(self) -> bool:
         """Whether a job runs here, or its outcome is not stored yet."""
-        return bool(self._runs.held())
+        return self._runs.is_busy
 
     async def drained(self) -> None:
         """Wait until nothing runs here and every outcome is stored."""
@@ -174,53 +176,6 @@ class Worker:
         """Hold a job no longer; it was removed from the store."""
         self._runs.forget(job)
 
-    # Jobs that are claimed
-
-    async def _claim(self) -> None:
-        while not self._is_stopping:
-            self._wake.clear()
-            self._freed.clear()
-            self._is_rung = False
-            free = self._runs.free
-            if free <= 0:
-                await self._freed.wait()
-            elif await self._claim_up_to(free) < free:
-                await self._wait_for_work()
-
-    async def _claim_up_to(self, free: int) -> int:
-        """Claim and start jobs, and say how many there were."""
-        self._runs.occupy(free)  # nobody else is to use these slots meanwhile
-        self._no_claim.clear()
-        claimed: list[Job] = []
-        try:
-            claimed = await self._patience.until_done(lambda: self._store.claim(self._wanted(free)))
-        finally:
-            for job in claimed:
-                self._runs.start(job)
-            self._runs.vacate(free - len(claimed))
-            self._no_claim.set()
-        return len(claimed)
-
-    async def _wait_for_work(self) -> None:
-        """Sleep until there is news, or until a job's time has come."""
-        self._is_idle = True
-        try:
-            while not (self._is_rung or self._is_stopping):
-                due = await self._patience.until_done(
-                    lambda: self._store.next_free(self._wanted(1))
-                )
-                pause = (due - self._clock.now()).total_seconds() if due else POLL
-                if pause <= 0 or self._is_rung:
-                    return
-                timer = self._clock.call_later(min(pause, POLL), self._wake.set)
-                await self._wake.wait()
-                timer.cancel()
-                self._wake.clear()
-                if due is not None and due <= self._clock.now():
-                    return  # without asking the store once more
-        finally:
-            self._is_idle = False
-
     async def _rescue(self) -> None:
         while True:
             await self._patience.until_done(lambda: self._store.rescue(self._clock.now()))
@@ -236,9 +191,9 @@ class Worker:
             lease=self._lease,
         )
 
-    def _ring(self) -> None:
-        self._is_rung = True
-        self._wake.set()
+    @property
+    def _is_idle(self) -> bool:
+        return self._claimer.is_idle
 
     @property
     def _is_aside(self) -> bool:

@@ -11,10 +11,14 @@ ErrandsError
 ├── NotSerializable       an argument or a result that cannot be kept as JSON
 ├── PayloadTooLarge       the arguments of one job are bigger than `max_payload`
 ├── JobExists             an unfinished job has this key already
+├── UnfitConnection       jobs cannot be written by the connection that was handed to us
+├── JobLost               the job that was to be finished is somebody else's now
+├── NotCommitted          a job was finished in a transaction that was not committed
 ├── QueueFull             too many local tasks wait in this process
 ├── JobFailed             the job whose result was asked for failed
 ├── JobCancelled          the job whose result was asked for was cancelled
 ├── RunStopped            raised inside a task that was stopped, in its own thread
+├── StoreInUse            somebody works on a store that is to rest
 ├── StoreUnavailable      the store did not answer, or could not write
 │   ├── StoreFull         its disk is full
 │   ├── NotAStore         what is there is no store of Errands
@@ -98,6 +102,30 @@ class JobExists(ErrandsError):
         self.job = job
 
 
+class UnfitConnection(ErrandsError, ValueError):
+    """Jobs cannot be written by the connection that was handed to us."""
+
+
+class JobLost(ErrandsError):
+    """The job that was to be finished is somebody else's now: let the transaction fail.
+
+    Attributes:
+        job: The job, as this run had it.
+    """
+
+    def __init__(self, job: Job) -> None:
+        """Name the job."""
+        super().__init__(
+            f"job {job.id} ({job.task}) was taken over, cancelled, or finished before: "
+            "roll back what this run did"
+        )
+        self.job = job
+
+
+class NotCommitted(ErrandsError):
+    """A task finished its job in a transaction that was rolled back or is still open."""
+
+
 class QueueFull(ErrandsError):
     """As many local tasks wait in this process as `max_pending` allows."""
 
@@ -134,6 +162,10 @@ class RunStopped(ErrandsError):
 
     A thread cannot be interrupted from outside; this ends it at its next step.
     """
+
+
+class StoreInUse(ErrandsError):
+    """Somebody works, or may work, on a store that is to rest: to be moved, for example."""
 
 
 class StoreUnavailable(ErrandsError):

@@ -1,4 +1,4 @@
-"""The command line: `errands worker app.main:errands` runs jobs in processes of their own."""
+"""The command line: `errands worker` runs jobs in processes of their own, `errands move` moves."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from ._changes import HAS_WATCHFILES
 from ._fleet import HAS_LINES, run_fleet
 from ._health import Place
 from ._line import Line
+from ._move import move_command
 from ._order import LOOPS, Order
 from ._process import run_here
 
@@ -25,6 +26,9 @@ FORMAT = "%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s"
 @click.version_option(package_name="errands", message="%(package)s %(version)s")
 def main() -> None:
     """Background tasks for FastHTML, FastAPI and Starlette."""
+
+
+main.add_command(move_command)
 
 
 def _names(context: click.Context, option: click.Parameter, value: str | None) -> list[str] | None:
@@ -94,7 +98,7 @@ def worker(
     is_reloading: bool, is_factory: bool, app_dir: Path, health_port: int | None,
     health_host: str, loop: str, log_level: str, line: int | None,
 ) -> None:  # fmt: skip  # as long as the command has options
-    r"""Run jobs, in this process or in several.
+    """Run jobs, in this process or in several.
 
     MODULE:NAME is where the Errands object is, as in app.main:errands. It may also be the
     application that setup_errands was called for, as in app.main:app.
@@ -107,7 +111,7 @@ def worker(
       errands worker app.main:errands
       errands worker app.main:errands --queues mail,default --slots 50 --processes 4
       errands worker app.main:app --reload
-    """
+    """  # noqa: D301  # click wants the character itself, not its escape
     logging.basicConfig(level=log_level.upper(), format=FORMAT)
     order = Order(
         target=target, app_dir=app_dir.resolve(), is_factory=is_factory, queues=queues,

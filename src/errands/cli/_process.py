@@ -62,13 +62,15 @@ class _Process:
             stop.hear()
         else:
             stop.hear_as_child()
+        status, reason = 1, ""
         try:
             async with answering(self._health, self._look), self._telling():
-                return await self._work(stop)
-        except* LoopGaveUp as group:
-            raise click.ClickException(
-                f"the worker gave up, see above: {group.exceptions[0]}"
-            ) from None
+                status = await self._work(stop)
+        except* LoopGaveUp as group:  # what is raised in here comes out in a group, too
+            reason = f"the worker gave up, see above: {group.exceptions[0]}"
+        if reason:
+            raise click.ClickException(reason)
+        return status
 
     async def _work(self, stop: Stop) -> int:
         begin = time.monotonic()
@@ -105,7 +107,7 @@ class _Process:
         )  # fmt: skip  # as above
         if self._errands.address.startswith(("memory:", "MemoryStore")):
             logger.warning("jobs in memory are seen by one process: nobody can add one for this")
-        if not self._errands.tasks:
+        if not (self._errands.tasks or self._errands.service_names):
             logger.warning("no task is declared: let %s import their modules", self._order.target)
         if self._line is not None:
             self._line.grace, self._line.ask = self._errands.grace, stop.ask

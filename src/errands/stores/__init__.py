@@ -11,6 +11,8 @@ from .._store import Store
 SCHEMES = {
     "memory": "errands.stores.memory:MemoryStore",
     "sqlite": "errands.stores.sqlite:SQLiteStore",
+    "postgresql": "errands.stores.postgres:PostgresStore",
+    "postgres": "errands.stores.postgres:PostgresStore",
 }
 
 
@@ -23,7 +25,8 @@ def store_at(url: str) -> Store:
     scheme, colon, _ = url.partition(":")
     if not colon or scheme not in SCHEMES:
         known = ", ".join(f"{s}:" for s in SCHEMES)
-        raise ValueError(f"no store for {url!r}: expected a URL that starts with one of {known}")
+        shown = without_password(url)
+        raise ValueError(f"no store for {shown!r}: expected a URL that starts with one of {known}")
     module, _, name = SCHEMES[scheme].partition(":")
     return cast("Store", getattr(import_module(module), name)(url))
 

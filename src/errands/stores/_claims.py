@@ -6,11 +6,12 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from itertools import groupby
 
-import apsw
-
 from .._job import Job
 from .._store import Claim
-from ._rows import ROWS, UNFINISHED, by_id, decode, instant, ms, one, read, update, write
+from ._database import Database
+from ._reading import ROWS, UNFINISHED, by_id, one, read
+from ._rows import decode, instant, ms
+from ._writing import update, write
 
 Place = tuple[str, int, str]  # queue, priority, task
 
@@ -50,12 +51,12 @@ DUE_ROWS = f"select {ROWS} from (select * {DUE})"
 NEXT = f"select min(free_at) from errands_jobs where {AT_PLACE}"
 
 
-def claim(db: apsw.Connection, calls: list[Claim]) -> list[list[Job]]:
+def claim(db: Database, calls: list[Claim]) -> list[list[Job]]:
     """See `Store.claim`."""
     return [_claim(db, call) for call in calls]
 
 
-def next_free(db: apsw.Connection, calls: list[Claim]) -> list[datetime | None]:
+def next_free(db: Database, calls: list[Claim]) -> list[datetime | None]:
     """See `Store.next_free`."""
     answers = []
     for call in calls:
@@ -64,7 +65,7 @@ def next_free(db: apsw.Connection, calls: list[Claim]) -> list[datetime | None]:
     return answers
 
 
-def _claim(db: apsw.Connection, call: Claim) -> list[Job]:
+def _claim(db: Database, call: Claim) -> list[Job]:
     found: list[Job] = []
     places = sorted(_places(db, call), key=_priority, reverse=True)
     for _, level in groupby(places, key=_priority):
@@ -77,7 +78,7 @@ def _claim(db: apsw.Connection, call: Claim) -> list[Job]:
     return claimed
 
 
-def _due(db: apsw.Connection, level: Sequence[Place], now: int, limit: int) -> Iterable[Job]:
+def _due(db: Database, level: Sequence[Place], now: int, limit: int) -> Iterable[Job]:
     """The jobs of these places, which have one priority, that were free first."""
     if len(level) == 1:
         return read(db, DUE_ROWS, (*level[0], now, limit))
@@ -86,7 +87,7 @@ def _due(db: apsw.Connection, level: Sequence[Place], now: int, limit: int) -> I
     return sorted(first, key=lambda job: (job.free_at, job.id))
 
 
-def _places(db: apsw.Connection, call: Claim) -> list[Place]:
+def _places(db: Database, call: Claim) -> list[Place]:
     return [
         (queue, priority, task)
         for queue, priority, task in decode(one(db, PLACES))

@@ -1,7 +1,8 @@
-"""Forks: a child must not touch the SQLite files that its parent had open.
+"""Forks: a child must not touch the SQLite files or the servers that its parent had open.
 
 It has no thread that would write, and believes to hold locks that it does not hold
-(sqlite.org/howtocorrupt.html, section 2.6). So it is refused, until it is a new program.
+(sqlite.org/howtocorrupt.html, section 2.6); or it would speak in the midst of what its parent
+says to a server. So it is refused, until it is a new program.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ _locks: set[int] = set()
 
 
 def opened(path: str) -> None:
-    """Note that this process has the file open.
+    """Note that this process has the file, or the address, open.
 
     Raises:
         SetupError: if the process that forked this one had it open then.

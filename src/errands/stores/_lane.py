@@ -28,6 +28,7 @@ import apsw
 
 from ..errors import StoreUnavailable
 from . import _fork
+from ._database import Database, OwnDatabase
 from ._told import translated
 from ._turn import Turn
 
@@ -36,7 +37,7 @@ SLOW = 0.002  # seconds of a commit in the event loop that are too many
 AVOID = 10.0  # seconds for which the loop then leaves commits to the thread
 TRIES = 4  # times that a transaction which could not begin is begun anew
 
-Work = Callable[[apsw.Connection, list[Any]], list[Any]]
+Work = Callable[[Database, list[Any]], list[Any]]
 
 
 @dataclass(slots=True)
@@ -64,7 +65,7 @@ class Lane:
     """
 
     def __init__(
-        self, connect: Callable[[], apsw.Connection], path: str, turn: Turn | None = None
+        self, connect: Callable[[], OwnDatabase], path: str, turn: Turn | None = None
     ) -> None:
         """Make the lane; `open` starts it."""
         self._connect, self._path, self._turn = connect, path, turn
@@ -76,7 +77,7 @@ class Lane:
         self._slow_until = math.inf if turn is None else 0.0
         self._in_use = threading.Lock()  # the connection, by the thread or by the loop
         self._thread: threading.Thread | None = None
-        self._db: apsw.Connection | None = None
+        self._db: OwnDatabase | None = None
 
     async def open(self) -> None:
         """Start the thread and open the connection.
@@ -205,7 +206,7 @@ class Lane:
             self._calls.put(None)  # first what is left, then the end
         return calls
 
-    def _group(self, db: apsw.Connection, calls: list[_Call]) -> None:
+    def _group(self, db: OwnDatabase, calls: list[_Call]) -> None:
         try:
             self._transact(db, calls, patience=BUSY / 1000)
         except Exception as error:  # noqa: BLE001  # told to the one who called
@@ -217,7 +218,7 @@ class Lane:
                 return
         self._deliver(calls)
 
-    def _transact(self, db: apsw.Connection, calls: list[_Call], *, patience: float) -> None:
+    def _transact(self, db: OwnDatabase, calls: list[_Call], *, patience: float) -> None:
         if self._turn is not None and not self._turn.take(patience):
             raise apsw.BusyError("another process does not stop writing")
         try:
@@ -234,7 +235,7 @@ class Lane:
             if self._turn is not None:
                 self._turn.leave()
 
-    def _start(self, db: apsw.Connection) -> None:
+    def _start(self, db: OwnDatabase) -> None:
         if _identity(self._path) != self._file:
             raise StoreUnavailable(
                 f"{self._path} was deleted, moved or replaced while it was open: "

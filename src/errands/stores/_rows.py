@@ -1,14 +1,16 @@
-"""Jobs as rows, and back. Instants are stored as whole milliseconds since 1970."""
+"""Jobs as rows, and back, in every SQL store.
+
+Instants are whole milliseconds since 1970 there: they come out as they went in, whatever the
+database makes of time zones and of dates far away, sort as numbers, and can be moved from
+one store to another as they are.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
-from functools import cache
 from typing import Any, overload
 
-import apsw
 import msgspec
 
 from .._job import Attempt, Job, Outcome, Progress, State
@@ -19,70 +21,18 @@ COLUMNS = (
     "result", "progress", "history", "version",
 )  # fmt: skip  # as they stand in a row
 CHANGING = COLUMNS[8:]  # by the transitions of a job that is stored
-SIZES = (64, 32, 16, 8, 4, 2, 1)  # rows of one statement: few statements, and few to prepare
 
 STATES = {str(state): state for state in State}
-
-UNFINISHED = "state in ('queued', 'running')"
-NAMES = ", ".join(COLUMNS)
-ROWS = f"json_group_array(json_array({NAMES}))"
 
 decode = msgspec.json.Decoder().decode
 
 
 def as_json(value: Collection[Any]) -> str:
-    """A list as JSON text, the form in which lists are handed to SQLite."""
+    """A list as JSON text, the form in which lists are handed to a database."""
     return msgspec.json.encode(list(value)).decode()
 
 
-@dataclass(frozen=True, slots=True)
-class Write:
-    """A statement that writes many rows at once.
-
-    Attributes:
-        text: The statement for so many rows.
-        row: What it takes of a job.
-    """
-
-    text: Callable[[int], str]
-    row: Callable[[Job], tuple[Any, ...]]
-
-
-def write(db: apsw.Connection, statement: Write, jobs: Sequence[Job]) -> int:
-    """Write jobs, and say how many rows that changed."""
-    changed, start = 0, 0
-    for size in SIZES:
-        while len(jobs) - start >= size:
-            values: list[Any] = []
-            for job in jobs[start : start + size]:
-                values += statement.row(job)
-            db.execute(statement.text(size), values)
-            changed, start = changed + db.changes(), start + size
-    return changed
-
-
-def by_id(db: apsw.Connection, ids: Sequence[str]) -> Iterable[Job]:
-    """The jobs of these ids, in no order."""
-    sql = f"select {ROWS} from errands_jobs where id in (select value from json_each(?))"
-    return read(db, sql, (as_json(ids),))
-
-
-def read(db: apsw.Connection, sql: str, values: tuple[Any, ...]) -> Iterable[Job]:
-    """The jobs that a query selects as `ROWS`."""
-    return map(_as_job, decode(one(db, sql, values)))
-
-
-def one(db: apsw.Connection, sql: str, values: tuple[Any, ...] = ()) -> Any:
-    """The value that a query selects, `None` if there is none."""
-    return next(iter(many(db, sql, values)), None)
-
-
-def many(db: apsw.Connection, sql: str, values: tuple[Any, ...]) -> Iterable[Any]:
-    """The values that a query selects, one a row."""
-    return (value for (value,) in db.execute(sql, values).fetchall())
-
-
-def _as_job(row: list[Any]) -> Job:
+def as_job(row: Sequence[Any]) -> Job:
     """The job of a row of `COLUMNS`."""
     (id_, task, payload, queue, priority, key, added_at, due_at, free_at, state, attempt, worker,
      started_at, finished_at, result, progress, history, version) = row  # fmt: skip  # as above
@@ -136,38 +86,8 @@ def instant(ms: int | None) -> datetime | None:
     return None if ms is None else _at(ms)
 
 
-@cache
-def _insert(size: int) -> str:
-    return f"""
-        insert into errands_jobs ({", ".join(COLUMNS)}) {_values(size, len(COLUMNS))}
-        on conflict do nothing
-    """
-
-
-@cache
-def _update(size: int) -> str:
-    return f"""
-        with new (id, {", ".join(CHANGING)}) as ({_values(size, 1 + len(CHANGING))})
-        update or ignore errands_jobs set {", ".join(f"{name} = new.{name}" for name in CHANGING)}
-        from new where errands_jobs.id = new.id and errands_jobs.version = new.version - 1
-    """
-
-
-@cache
-def _report(size: int) -> str:
-    return f"""
-        with new (id, progress, version) as ({_values(size, 3)})
-        update errands_jobs set progress = new.progress
-        from new where errands_jobs.id = new.id and errands_jobs.version = new.version
-    """
-
-
-def _values(rows: int, columns: int) -> str:
-    row = f"({', '.join('?' * columns)})"
-    return f"values {', '.join([row] * rows)}"
-
-
-def _new(job: Job) -> tuple[Any, ...]:
+def new(job: Job) -> tuple[Any, ...]:
+    """A job as a whole, in the order of `COLUMNS`."""
     added = ms(job.added_at)
     due = added if job.due_at is job.added_at else ms(job.due_at)
     return (
@@ -178,7 +98,8 @@ def _new(job: Job) -> tuple[Any, ...]:
     )  # fmt: skip  # in the order of `COLUMNS`
 
 
-def _changed(job: Job) -> tuple[Any, ...]:
+def changed(job: Job) -> tuple[Any, ...]:
+    """Its id, and what a transition changes, in the order of `CHANGING`."""
     return (
         job.id, ms(job.free_at), job.state, job.attempt, job.worker, ms(job.started_at),
         ms(job.finished_at), job.result, _progress_text(job.progress),
@@ -186,10 +107,6 @@ def _changed(job: Job) -> tuple[Any, ...]:
     )  # fmt: skip  # in the order of `CHANGING`
 
 
-def _reported(job: Job) -> tuple[Any, ...]:
+def reported(job: Job) -> tuple[Any, ...]:
+    """Its id, its progress, and the version that it has."""
     return job.id, _progress_text(job.progress), job.version
-
-
-insert = Write(_insert, _new)
-update = Write(_update, _changed)
-report_progress = Write(_report, _reported)

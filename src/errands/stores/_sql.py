@@ -12,27 +12,17 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-import apsw
-
 from .._job import Job, State
 from .._store import OnConflict, Query, rival_within
 from ..errors import JobExists, NotAStore, SchemaTooNew
 from . import _sql_schedules, _sql_workers
-from ._rows import (
-    COLUMNS,
-    ROWS,
-    UNFINISHED,
-    as_json,
-    by_id,
-    insert,
-    many,
-    ms,
-    one,
-    read,
-    report_progress,
-    update,
-    write,
-)
+from ._beats import COLUMNS as BEATS
+from ._database import Database
+from ._plans import COLUMNS as PLANS
+from ._plans import NAME as SCHEDULES
+from ._reading import ROWS, UNFINISHED, by_id, many, one, read
+from ._rows import COLUMNS, as_json, ms
+from ._writing import insert, report_progress, update, write
 
 VERSION = 3  # of the tables below; a change adds a step to `UPGRADES`
 
@@ -65,7 +55,7 @@ UPGRADES: Mapping[int, str] = {  # from this version to the next
 }
 
 
-def prepare(db: apsw.Connection, paths: list[str]) -> list[None]:
+def prepare(db: Database, paths: list[str]) -> list[None]:
     """Make the tables, or upgrade those that an older version made.
 
     Raises:
@@ -88,12 +78,12 @@ def prepare(db: apsw.Connection, paths: list[str]) -> list[None]:
         db.execute(UPGRADES[version])
         db.execute("update errands_meta set value = ? where name = 'schema'", (version + 1,))
     _require(db, paths[0], OURS[1], COLUMNS)
-    for table in (_sql_workers, _sql_schedules):
-        _require(db, paths[0], table.NAME, table.COLUMNS)
+    _require(db, paths[0], _sql_workers.NAME, BEATS)
+    _require(db, paths[0], SCHEDULES, PLANS)
     return [None] * len(paths)
 
 
-def add(db: apsw.Connection, calls: list[tuple[Sequence[Job], OnConflict]]) -> list[list[Job]]:
+def add(db: Database, calls: list[tuple[Sequence[Job], OnConflict]]) -> list[list[Job]]:
     """Add and keep what is there. See `Store.add`."""
     new = [job for jobs, _ in calls for job in jobs]
     if write(db, insert, new) == len(new):
@@ -101,9 +91,7 @@ def add(db: apsw.Connection, calls: list[tuple[Sequence[Job], OnConflict]]) -> l
     return [[_there(db, job) or job for job in jobs] for jobs, _ in calls]
 
 
-def add_anyway(
-    db: apsw.Connection, calls: list[tuple[Sequence[Job], OnConflict]]
-) -> list[list[Job]]:
+def add_anyway(db: Database, calls: list[tuple[Sequence[Job], OnConflict]]) -> list[list[Job]]:
     """Add and replace what is there, or refuse. See `Store.add`."""
     answers = []
     for jobs, on_conflict in calls:
@@ -119,7 +107,7 @@ def add_anyway(
     return answers
 
 
-def save(db: apsw.Connection, calls: list[Sequence[Job]]) -> list[set[str]]:
+def save(db: Database, calls: list[Sequence[Job]]) -> list[set[str]]:
     """See `Store.save`."""
     changed = [job for jobs in calls for job in jobs]
     if write(db, update, changed) == len(changed):
@@ -128,13 +116,13 @@ def save(db: apsw.Connection, calls: list[Sequence[Job]]) -> list[set[str]]:
     return [{job.id for job in jobs if _is_stored(job, there.get(job.id))} for jobs in calls]
 
 
-def report(db: apsw.Connection, calls: list[Collection[Job]]) -> list[None]:
+def report(db: Database, calls: list[Collection[Job]]) -> list[None]:
     """See `Store.report`."""
     write(db, report_progress, [job for jobs in calls for job in jobs])
     return [None] * len(calls)
 
 
-def extend(db: apsw.Connection, calls: list[tuple[list[str], str, datetime]]) -> list[set[str]]:
+def extend(db: Database, calls: list[tuple[list[str], str, datetime]]) -> list[set[str]]:
     """See `Store.extend`."""
     held = "state = 'running' and worker = ? and id in (select value from json_each(?))"
     answers = []
@@ -145,7 +133,7 @@ def extend(db: apsw.Connection, calls: list[tuple[list[str], str, datetime]]) ->
     return answers
 
 
-def remove(db: apsw.Connection, calls: list[Sequence[Job]]) -> list[set[str]]:
+def remove(db: Database, calls: list[Sequence[Job]]) -> list[set[str]]:
     """See `Store.remove`."""
     sql = "delete from errands_jobs where id = ? and version = ?"
     answers = []
@@ -158,25 +146,25 @@ def remove(db: apsw.Connection, calls: list[Sequence[Job]]) -> list[set[str]]:
     return answers
 
 
-def get(db: apsw.Connection, ids: list[str]) -> list[Job | None]:
+def get(db: Database, ids: list[str]) -> list[Job | None]:
     """See `Store.get`."""
     there = {job.id: job for job in by_id(db, ids)}
     return [there.get(job_id) for job_id in ids]
 
 
-def find(db: apsw.Connection, queries: list[Query]) -> list[list[Job]]:
+def find(db: Database, queries: list[Query]) -> list[list[Job]]:
     """See `Store.find`."""
     return [_find(db, query) for query in queries]
 
 
-def count(db: apsw.Connection, calls: list[None]) -> list[Mapping[tuple[str, State], int]]:
+def count(db: Database, calls: list[None]) -> list[Mapping[tuple[str, State], int]]:
     """See `Store.count`."""
     sql = "select queue, state, count(*) from errands_jobs group by queue, state"
     counts = {(queue, State(state)): number for queue, state, number in db.execute(sql)}
     return [counts for _ in calls]
 
 
-def prune(db: apsw.Connection, calls: list[tuple[datetime, int]]) -> list[int]:
+def prune(db: Database, calls: list[tuple[datetime, int]]) -> list[int]:
     """See `Store.prune`."""
     old = f"select id from errands_jobs where {FINISHED} and finished_at < ? order by finished_at"
     answers = []
@@ -186,7 +174,7 @@ def prune(db: apsw.Connection, calls: list[tuple[datetime, int]]) -> list[int]:
     return answers
 
 
-def free(db: apsw.Connection, calls: list[tuple[str, datetime]]) -> list[int]:
+def free(db: Database, calls: list[tuple[str, datetime]]) -> list[int]:
     """End the leases of a worker that died, and say how many there were."""
     sql = "update errands_jobs set free_at = ? where state = 'running' and worker = ?"
     answers = []
@@ -196,12 +184,12 @@ def free(db: apsw.Connection, calls: list[tuple[str, datetime]]) -> list[int]:
     return answers
 
 
-def _require(db: apsw.Connection, path: str, table: str, columns: Sequence[str]) -> None:
+def _require(db: Database, path: str, table: str, columns: Sequence[str]) -> None:
     if not set(columns) <= set(many(db, "select name from pragma_table_info(?)", (table,))):
         raise NotAStore(f"{path}: its {table} was not made by Errands. Name another file.")
 
 
-def _find(db: apsw.Connection, query: Query) -> list[Job]:
+def _find(db: Database, query: Query) -> list[Job]:
     where, values = ["true"], list[Any]()
     if query.states:
         where.append("state in (select value from json_each(?))")
@@ -222,7 +210,7 @@ def _find(db: apsw.Connection, query: Query) -> list[Job]:
     return list(read(db, f"select {ROWS} from ({sql})", (*values, query.limit)))
 
 
-def _there(db: apsw.Connection, job: Job) -> Job | None:
+def _there(db: Database, job: Job) -> Job | None:
     """What is stored of this id, or else what has its key."""
     same = list(by_id(db, [job.id]))
     if not same and job.key is not None:
@@ -231,7 +219,7 @@ def _there(db: apsw.Connection, job: Job) -> Job | None:
     return same[0] if same else None
 
 
-def _replace(db: apsw.Connection, job: Job) -> Job:
+def _replace(db: Database, job: Job) -> Job:
     there = _there(db, job)
     if there is not None and there.id == job.id:
         return there

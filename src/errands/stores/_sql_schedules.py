@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any
-
-import apsw
 
 from .._schedule import Schedule
-from ._rows import as_json, decode, instant, ms, one
+from ._database import Database
+from ._plans import COLUMNS, NAME, row_of, schedule_of
+from ._reading import one
+from ._rows import as_json, decode
 
-NAME = "errands_schedules"
-COLUMNS = (
-    "name", "task", "spec", "payload", "declared", "is_paused", "is_removed", "last_tick",
-    "next_tick", "known_at", "known_by", "version",
-)  # fmt: skip  # as they stand in a row
 # A table of that name may be somebody else's: what it looks like is checked afterwards.
 TABLE = f"""
 create table if not exists {NAME} (
@@ -38,17 +33,17 @@ select json_group_array(json_array({", ".join(COLUMNS)})) from (select * from {N
 """
 
 
-def schedules(db: apsw.Connection, calls: list[None]) -> list[list[Schedule]]:
+def schedules(db: Database, calls: list[None]) -> list[list[Schedule]]:
     """See `Store.schedules`."""
-    found = [_schedule(row) for row in decode(one(db, ALL))]
+    found = [schedule_of(row) for row in decode(one(db, ALL))]
     return [found for _ in calls]
 
 
-def put(db: apsw.Connection, calls: list[Sequence[Schedule]]) -> list[set[str]]:
+def put(db: Database, calls: list[Sequence[Schedule]]) -> list[set[str]]:
     """See `Store.put_schedules`."""
     changed = [schedule for schedules in calls for schedule in schedules]
-    new = [_row(schedule) for schedule in changed if schedule.version == 1]
-    old = [_row(schedule) for schedule in changed if schedule.version > 1]
+    new = [row_of(schedule) for schedule in changed if schedule.version == 1]
+    old = [row_of(schedule) for schedule in changed if schedule.version > 1]
     written = 0
     for rows, sql in ((new, INSERT), (old, UPDATE)):
         if rows:
@@ -60,28 +55,8 @@ def put(db: apsw.Connection, calls: list[Sequence[Schedule]]) -> list[set[str]]:
     return [{each.name for each in call if there.get(each.name) == each} for call in calls]
 
 
-def remove(db: apsw.Connection, calls: list[Collection[str]]) -> list[None]:
+def remove(db: Database, calls: list[Collection[str]]) -> list[None]:
     """See `Store.remove_schedules`."""
     names = as_json([name for names in calls for name in names])
     db.execute(f"delete from {NAME} where name in (select value from json_each(?))", (names,))
     return [None] * len(calls)
-
-
-def _row(schedule: Schedule) -> Sequence[str | int | None]:
-    s = schedule
-    return (
-        s.name, s.task, s.spec, s.payload, s.declared, int(s.is_paused), int(s.is_removed),
-        ms(s.last_tick), ms(s.next_tick), ms(s.known_at), s.known_by, s.version,
-    )  # fmt: skip  # in the order of `COLUMNS`
-
-
-def _schedule(row: Sequence[Any]) -> Schedule:
-    (name, task, spec, payload, declared, is_paused, is_removed, last_tick, next_tick, known_at,
-     known_by, version) = row  # fmt: skip  # as above
-    known = instant(known_at)
-    assert known is not None
-    return Schedule(
-        name=name, task=task, spec=spec, payload=payload, declared=declared,
-        is_paused=bool(is_paused), is_removed=bool(is_removed), last_tick=instant(last_tick),
-        next_tick=instant(next_tick), known_at=known, known_by=known_by, version=version,
-    )  # fmt: skip  # as above

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import UTC, datetime
-from typing import Any
-
-import apsw
+from datetime import datetime
 
 from .._heartbeat import Heartbeat
-from ._rows import as_json, decode, instant, ms
+from ._beats import COLUMNS, heartbeat_of, row_of
+from ._database import Database
+from ._rows import ms
 
 NAME = "errands_workers"
-COLUMNS = (
-    "worker", "host", "pid", "queues", "slots", "running", "version", "started_at", "seen_at",
-    "gone_at",
-)  # fmt: skip  # as they stand in a row
 # A table of that name may be somebody else's: what it looks like is checked afterwards.
 TABLE = f"""
 create table if not exists {NAME} (
@@ -27,58 +21,32 @@ create table if not exists {NAME} (
 BEAT = f"insert or replace into {NAME} values ({', '.join('?' * len(COLUMNS))})"
 
 
-def beat(db: apsw.Connection, beats: list[Heartbeat]) -> list[None]:
+def beat(db: Database, beats: list[Heartbeat]) -> list[None]:
     """See `Store.beat`."""
-    db.executemany(BEAT, [_row(beat) for beat in beats])
+    for each in beats:
+        db.execute(BEAT, row_of(each))
     return [None] * len(beats)
 
 
-def workers(db: apsw.Connection, calls: list[None]) -> list[list[Heartbeat]]:
+def workers(db: Database, calls: list[None]) -> list[list[Heartbeat]]:
     """See `Store.workers`."""
     sql = f"select {', '.join(COLUMNS)} from {NAME} order by started_at desc, worker desc"
-    found = [_heartbeat(row) for row in db.execute(sql).fetchall()]
+    found = [heartbeat_of(row) for row in db.execute(sql).fetchall()]
     return [found for _ in calls]
 
 
-def bury(db: apsw.Connection, calls: list[tuple[str, datetime]]) -> list[None]:
+def bury(db: Database, calls: list[tuple[str, datetime]]) -> list[None]:
     """Mark a worker that died, unless it had said good-bye."""
     sql = f"update {NAME} set running = 0, gone_at = ? where worker = ? and gone_at is null"
-    db.executemany(sql, [(ms(now), worker) for worker, now in calls])
+    for worker, now in calls:
+        db.execute(sql, (ms(now), worker))
     return [None] * len(calls)
 
 
-def prune_workers(db: apsw.Connection, instants: list[datetime]) -> list[int]:
+def prune_workers(db: Database, instants: list[datetime]) -> list[int]:
     """See `Store.prune_workers`."""
     answers = []
     for before in instants:
         db.execute(f"delete from {NAME} where coalesce(gone_at, seen_at) < ?", (ms(before),))
         answers.append(db.changes())
     return answers
-
-
-def _row(beat: Heartbeat) -> Sequence[str | int | None]:
-    queues = None if beat.queues is None else as_json(beat.queues)
-    return (
-        beat.worker, beat.host, beat.pid, queues, beat.slots, beat.running, beat.version,
-        ms(beat.started_at), ms(beat.seen_at), ms(beat.gone_at),
-    )  # fmt: skip  # in the order of `COLUMNS`
-
-
-def _heartbeat(row: Sequence[Any]) -> Heartbeat:
-    (worker, host, pid, queues, slots, running, version, started_at, seen_at, gone_at) = row
-    return Heartbeat(
-        worker=worker,
-        host=host,
-        pid=pid,
-        queues=None if queues is None else tuple(decode(queues)),
-        slots=slots,
-        running=running,
-        version=version,
-        started_at=_at(started_at),
-        seen_at=_at(seen_at),
-        gone_at=instant(gone_at),
-    )
-
-
-def _at(ms: int) -> datetime:
-    return datetime.fromtimestamp(ms / 1000, UTC)

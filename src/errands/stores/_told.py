@@ -7,11 +7,12 @@ import errno
 import apsw
 
 from ..errors import NotAStore, StoreFull, StoreUnavailable
+from ._database import OwnDatabase
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-def translated(error: Exception, path: str, db: apsw.Connection | None) -> Exception:
+def translated(error: Exception, path: str, db: OwnDatabase | None) -> Exception:
     """The error of the file at `path` as one of ours; one that is not SQLite's stays as it is.
 
     Args:
@@ -32,5 +33,5 @@ def translated(error: Exception, path: str, db: apsw.Connection | None) -> Excep
     return told
 
 
-def _has_no_room(error: Exception, db: apsw.Connection | None) -> bool:
+def _has_no_room(error: Exception, db: OwnDatabase | None) -> bool:
     return isinstance(error, apsw.IOError) and db is not None and db.system_errno in NO_ROOM

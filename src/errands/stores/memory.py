@@ -8,18 +8,23 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Self
+from typing import Any, Self
 
 from .._clock import local_time
 from .._heartbeat import Heartbeat
 from .._job import Job, State
 from .._schedule import Schedule
 from .._store import Claim, OnConflict, Query, rival_within
-from ..errors import JobExists
+from ..errors import JobExists, UnfitConnection
 from ._bell import Bell, is_news
 
 Place = tuple[str, int]  # a queue and a priority: one heap each
 Entry = tuple[datetime, str]  # from when a job is free, and its id
+
+NO_DATABASE = (
+    "these jobs are kept in memory, which takes part in no transaction: leave connection=… out, "
+    "or keep them beside your tables, as in Errands('sqlite:///app.db?driver=sqlite3')"
+)
 
 
 class MemoryStore:
@@ -58,6 +63,12 @@ class MemoryStore:
         self._ring(kept)
         return kept
 
+    async def add_within(
+        self, connection: Any, jobs: Sequence[Job], on_conflict: OnConflict = "keep"
+    ) -> list[Job]:
+        """See `Store.add_within`: there is no transaction that memory could take part in."""
+        raise UnfitConnection(NO_DATABASE)
+
     async def claim(self, claim: Claim) -> list[Job]:
         """See `Store.claim`."""
         claimed: list[Job] = []
@@ -89,6 +100,10 @@ class MemoryStore:
             saved = {job.id for job in jobs if self._save(job)}
         self._ring(job for job in jobs if job.id in saved)
         return saved
+
+    async def save_within(self, connection: Any, jobs: Sequence[Job]) -> set[str]:
+        """See `Store.save_within`."""
+        raise UnfitConnection(NO_DATABASE)
 
     async def report(self, jobs: Collection[Job]) -> None:
         """See `Store.report`."""
@@ -199,8 +214,9 @@ class MemoryStore:
             raise JobExists(rival)
 
     def _rival(self, job: Job) -> Job | None:
-        """The unfinished job that has this job's key."""
-        there = self._jobs.get(self._keys.get(job.key, "")) if job.key else None
+        """The unfinished job that has this job's key, if this one is unfinished, too."""
+        is_bound = job.key and not job.is_final
+        there = self._jobs.get(self._keys.get(job.key or "", "")) if is_bound else None
         return there if there and there.id != job.id else None
 
     def _save(self, job: Job) -> bool:
@@ -208,8 +224,7 @@ class MemoryStore:
         if there is None:
             return False
         job = replace(job, key=there.key)
-        is_taken = not job.is_final and self._rival(job) is not None
-        if there.version == job.version - 1 and not is_taken:
+        if there.version == job.version - 1 and self._rival(job) is None:
             self._put(job)
             return True
         return there == job

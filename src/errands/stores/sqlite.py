@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Self
+from typing import Any, Self, TypeVar
 from urllib.parse import parse_qsl, unquote
 
 import apsw
@@ -17,22 +17,31 @@ from .._heartbeat import Heartbeat
 from .._job import Job, State
 from .._schedule import Schedule
 from .._store import Claim, OnConflict, Query
-from . import _claims, _sql, _sql_schedules, _sql_workers
-from ._bell import Bell, is_news
+from . import _claims, _drivers, _fork, _sql, _sql_schedules, _sql_workers
+from ._bell import Bell, Echo, is_news
+from ._borrowed_sqlite import within
+from ._database import Database, OwnDatabase
 from ._lane import BUSY, Lane
 from ._siblings import Siblings
 from ._turn import Turn
 
+T = TypeVar("T")
+
 FEW = 4  # jobs that are written in no time
 PATIENCE = 10.0  # seconds that a thread waits for the writer
+DRIVER = "apsw"  # by default: it brings an SQLite that is new
 SYNCHRONOUS = ("full", "normal", "extra")
 
 
 class SQLiteStore:
     """Keeps jobs in one file, `sqlite:///errands.db`.
 
-    Options of the URL: `?synchronous=normal` gives up the last few jobs at a power cut for
-    speed; the default, `full`, loses none.
+    Options of the URL:
+
+    - `?synchronous=normal` gives up the last few jobs at a power cut for speed; the default,
+      `full`, loses none.
+    - `?driver=sqlite3` opens the file with the standard library instead of apsw: for a file
+      that the application opens with it, too. See `docs/transactions.md`.
     """
 
     def __init__(self, url: str) -> None:
@@ -41,10 +50,11 @@ class SQLiteStore:
         Raises:
             ValueError: if the URL names no file, or an option that there is not.
         """
-        self._path, self._synchronous = _parsed(url)
+        self._path, self._synchronous, self._driver = _parsed(url)
         folder = self._path.with_name(f"{self._path.name}-workers")
         self._bell = Bell()
         self._siblings = Siblings(folder, self._bell.ring)
+        self._echo = Echo(self._ring)
         self.listen = self._bell.listen
 
     async def __aenter__(self) -> Self:
@@ -52,12 +62,17 @@ class SQLiteStore:
         path = str(self._path)
         self._writer = Lane(self._connect, path, Turn(self._path.parent))
         self._reader = Lane(self._connect, path)
-        await self._writer.open()
+        _drivers.take(self._driver, path)
         try:
-            await self._writer.call(_sql.prepare, path)
-            await self._reader.open()
+            await self._writer.open()
+            try:
+                await self._writer.call(_sql.prepare, path)
+                await self._reader.open()
+            except BaseException:
+                await self._writer.close()
+                raise
         except BaseException:
-            await self._writer.close()
+            _drivers.leave(self._driver, path)
             raise
         return self
 
@@ -73,6 +88,16 @@ class SQLiteStore:
         self._tell(kept)
         return kept
 
+    async def add_within(
+        self, connection: Any, jobs: Sequence[Job], on_conflict: OnConflict = "keep"
+    ) -> list[Job]:
+        """See `Store.add_within`."""
+        work = _sql.add if on_conflict == "keep" else _sql.add_anyway
+        [kept] = await self._within(connection, lambda db: work(db, [(jobs, on_conflict)]))
+        if is_news(kept):
+            self._echo.begin()  # nobody tells us of the commit
+        return kept
+
     async def claim(self, claim: Claim) -> list[Job]:
         """See `Store.claim`."""
         return await self._writer.call(_claims.claim, claim)  # type: ignore[no-any-return]  # a lane carries anything
@@ -85,6 +110,11 @@ class SQLiteStore:
         """See `Store.save`."""
         saved: set[str] = await self._writer.call(_sql.save, jobs, is_small=len(jobs) <= FEW)
         self._tell([job for job in jobs if job.id in saved])
+        return saved
+
+    async def save_within(self, connection: Any, jobs: Sequence[Job]) -> set[str]:
+        """See `Store.save_within`."""
+        [saved] = await self._within(connection, lambda db: _sql.save(db, [jobs]))
         return saved
 
     async def report(self, jobs: Collection[Job]) -> None:
@@ -159,6 +189,7 @@ class SQLiteStore:
         return local_time()
 
     async def _close(self) -> None:
+        self._echo.end()
         try:
             await self._reader.close()
         finally:
@@ -166,9 +197,14 @@ class SQLiteStore:
                 await self._writer.close()
             finally:
                 self._siblings.close()
+                _drivers.leave(self._driver, str(self._path))
 
-    def _connect(self) -> apsw.Connection:
-        db = apsw.Connection(str(self._path))
+    async def _within(self, connection: Any, work: Callable[[Database], T]) -> T:
+        _fork.refuse(str(self._path))
+        return await within(connection, self._driver, str(self._path), work)
+
+    def _connect(self) -> OwnDatabase:
+        db = _drivers.connected(self._driver, str(self._path))
         try:
             db.set_busy_timeout(BUSY)
             _write_ahead(db)
@@ -180,11 +216,14 @@ class SQLiteStore:
 
     def _tell(self, jobs: Sequence[Job]) -> None:
         if is_news(jobs):
-            self._bell.ring()
-            self._siblings.ring()
+            self._ring()
+
+    def _ring(self) -> None:
+        self._bell.ring()
+        self._siblings.ring()
 
 
-def _write_ahead(db: apsw.Connection) -> None:
+def _write_ahead(db: Database) -> None:
     """Turn a new file into one with a write-ahead log, with whoever else is just doing that.
 
     SQLite asks for an exclusive lock here, and does not wait for it.
@@ -200,7 +239,7 @@ def _write_ahead(db: apsw.Connection) -> None:
             time.sleep(0.005)
 
 
-def _parsed(url: str) -> tuple[Path, str]:
+def _parsed(url: str) -> tuple[Path, str, str]:
     rest, _, query = url.removeprefix("sqlite:").partition("?")
     path = unquote(rest.removeprefix("///"))
     if not rest.startswith("///") or not path or path.startswith(":"):
@@ -210,8 +249,13 @@ def _parsed(url: str) -> tuple[Path, str]:
         )
     options = dict(parse_qsl(query, keep_blank_values=True))
     synchronous = options.pop("synchronous", "full").lower()
+    driver = options.pop("driver", DRIVER)
     if options:
-        raise ValueError(f"{url!r}: unknown option {min(options)!r}, expected synchronous")
+        raise ValueError(
+            f"{url!r}: unknown option {min(options)!r}, expected synchronous or driver"
+        )
     if synchronous not in SYNCHRONOUS:
         raise ValueError(f"{url!r}: synchronous is one of {', '.join(SYNCHRONOUS)}")
-    return Path(path).absolute(), synchronous
+    if driver not in _drivers.DRIVERS:
+        raise ValueError(f"{url!r}: driver is one of {', '.join(_drivers.DRIVERS)}")
+    return Path(path).absolute(), synchronous, driver

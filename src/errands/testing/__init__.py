@@ -3,5 +3,6 @@
 from ._clock import JumpingClock
 from ._contract import StoreContract
 from ._drain import drain
+from ._transactions import TransactionContract
 
-__all__ = ["JumpingClock", "StoreContract", "drain"]
+__all__ = ["JumpingClock", "StoreContract", "TransactionContract", "drain"]

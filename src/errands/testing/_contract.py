@@ -139,6 +139,23 @@ class StoreContract:
 
         assert ids([first, first, other]) == ids(await store.add([first, second, other]))
 
+    async def test_a_job_that_has_ended_is_kept_as_it_was(self, store: Store) -> None:
+        """With its key, which another has by now, and whatever came of it."""
+        queued = job(key="k")
+        ended = [
+            job(key="k").claimed("w", NOW, LEASE).done('{"n":2}', LATER),
+            job(key="k").claimed("w", NOW, LEASE).failed("Traceback: boom's", LATER),
+            job(key="k").cancelled(NOW),
+        ]
+
+        assert [queued] == await store.add([queued])
+        assert ended == await store.add(ended)
+        assert ended == [await store.get(each.id) for each in ended]
+        assert [queued] == await store.add([job(key="k")])
+        assert dict.fromkeys((("default", each.state) for each in (queued, *ended)), 1) == dict(
+            await store.count()
+        )
+
     async def test_of_many_who_add_a_key_at_once_one_wins(self, store: Store) -> None:
         """Everybody is answered with the same job."""
         answers = await asyncio.gather(*(store.add([job(key="k")]) for _ in range(20)))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime
 
-from errands import Errands, State
+from errands import Errands, Job, State
 
 LOOK = 0.005  # seconds between two looks
 
@@ -12,7 +13,8 @@ LOOK = 0.005  # seconds between two looks
 async def drain(errands: Errands, timeout: float = 10.0) -> None:
     """Wait until no local task is pending and no job is running or due.
 
-    Jobs whose time has not come, retries among them, are left alone. In a synchronous test:
+    Services, which never end, and jobs whose time has not come, retries among them, are left
+    alone. In a synchronous test:
     `client.portal.call(drain, errands)`, inside `with TestClient(app) as client`.
 
     Raises:
@@ -30,10 +32,11 @@ async def drain(errands: Errands, timeout: float = 10.0) -> None:
 async def _unfinished(errands: Errands) -> list[str]:
     jobs = await errands.jobs(states=[State.QUEUED, State.RUNNING], limit=1000)
     now = errands.now()
-    left = [f"{job.task} ({job.state})" for job in jobs if _is_due(job.state, job.free_at <= now)]
+    left = [f"{job.task} ({job.state})" for job in jobs if _is_due(job, now)]
     left += ["a schedule whose time has come"] * errands.is_behind
     return left + [f"{errands.pending} local tasks"] * bool(errands.pending)
 
 
-def _is_due(state: State, is_free: bool) -> bool:
-    return state is State.RUNNING or is_free
+def _is_due(job: Job, now: datetime) -> bool:
+    is_service = (job.key or "").startswith("service:")
+    return not is_service and (job.state is State.RUNNING or job.free_at <= now)

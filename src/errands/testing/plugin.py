@@ -1,7 +1,7 @@
 """For pytest: `pytest_plugins = ["errands.testing.plugin"]` in the `conftest.py` at the root.
 
-A test in which a supervised loop fell over fails from then on, although the loop was started
-again. One that means it is marked `@pytest.mark.errands_falls`.
+A test in which a supervised loop or a service fell over fails, although it was started again.
+One that means it is marked `@pytest.mark.errands_falls`.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ import pytest
 
 from ._clock import JumpingClock
 
-WATCHED = ("errands", "errands.supervisor", "errands.worker")
+WATCHED = ("errands", "errands.service", "errands.supervisor", "errands.worker")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Make the mark known."""
-    config.addinivalue_line("markers", "errands_falls: means a supervised loop to fall over")
+    config.addinivalue_line("markers", "errands_falls: means a loop or a service to fall over")
 
 
 @pytest.fixture

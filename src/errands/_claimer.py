@@ -1,0 +1,107 @@
+"""The claimer: takes free jobs while there are free slots, and else sleeps until there is news."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from ._clock import Clock
+from ._job import Job
+from ._runs import Runs, within
+from ._store import Claim, Store
+from ._supervisor import Patience
+
+Sift = Callable[[list[Job]], Awaitable[list[Job]]]
+
+POLL = 1.0  # seconds between two looks at an idle store: the safety net under the wake-ups
+
+
+class Claimer:
+    """Has free jobs started.
+
+    Args:
+        runs: Where they run.
+        wanted: What to ask the store for, if so many jobs may come.
+        freed: Set when a slot is free again.
+        sift: Says which of the jobs that were claimed are to start; it sees to the others.
+
+    Attributes:
+        is_idle: Whether nothing is free, as far as the store has told.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        patience: Patience,
+        runs: Runs,
+        wanted: Callable[[int], Claim],
+        freed: asyncio.Event,
+        sift: Sift | None = None,
+    ) -> None:
+        """Claim nothing yet."""
+        self._store, self._clock, self._patience = store, clock, patience
+        self._runs, self._wanted, self._freed = runs, wanted, freed
+        self._sift = sift
+        self._wake, self._no_claim = asyncio.Event(), asyncio.Event()
+        self._no_claim.set()
+        self._is_rung = self._is_stopping = self.is_idle = False
+
+    def ring(self) -> None:
+        """Look again: something may have become free."""
+        self._is_rung = True
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Claim until stopped."""
+        while not self._is_stopping:
+            self._wake.clear()
+            self._freed.clear()
+            self._is_rung = False
+            free = self._runs.free
+            if free <= 0:
+                await self._freed.wait()
+            elif await self._claim_up_to(free) < free:
+                await self._wait_for_work()
+
+    async def stop(self, seconds: float) -> None:
+        """Claim no more, and wait so long at the most for what is just being claimed."""
+        self._is_stopping = True
+        self._wake.set()
+        self._freed.set()
+        await within(self._no_claim, seconds)
+
+    async def _claim_up_to(self, free: int) -> int:
+        """Claim and start jobs, and say how many there were."""
+        self._runs.occupy(free)  # nobody else is to use these slots meanwhile
+        self._no_claim.clear()
+        starting: list[Job] = []
+        try:
+            claimed = await self._patience.until_done(lambda: self._store.claim(self._wanted(free)))
+            starting = await self._sift(claimed) if self._sift else claimed
+        finally:
+            for job in starting:
+                self._runs.start(job)
+            self._runs.vacate(free - len(starting))
+            self._no_claim.set()
+        return len(claimed)
+
+    async def _wait_for_work(self) -> None:
+        """Sleep until there is news, or until a job's time has come."""
+        self.is_idle = True
+        try:
+            while not (self._is_rung or self._is_stopping):
+                due = await self._patience.until_done(
+                    lambda: self._store.next_free(self._wanted(1))
+                )
+                pause = (due - self._clock.now()).total_seconds() if due else POLL
+                if pause <= 0 or self._is_rung:
+                    return
+                timer = self._clock.call_later(min(pause, POLL), self._wake.set)
+                await self._wake.wait()
+                timer.cancel()
+                self._wake.clear()
+                if due is not None and due <= self._clock.now():
+                    return  # without asking the store once more
+        finally:
+            self.is_idle = False

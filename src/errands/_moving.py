@@ -1,0 +1,197 @@
+"""Moving house: the jobs of one store copied into another, as they are, and compared."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, fields
+from hashlib import sha256
+
+import msgspec
+
+from ._job import Job, State
+from ._store import Query, Store
+from .errors import StoreInUse
+from .stores import store_at, without_password
+
+PAGE = 200  # jobs that are read, and added, at once
+LISTED = 100  # differences that are told one by one
+UNFINISHED = (State.QUEUED, State.RUNNING)
+
+Counts = Mapping[tuple[str, State], int]
+Tell = Callable[[int, int], object]
+Pair = tuple[Job | None, Job | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Move:
+    """What a move did, and what the two stores hold now.
+
+    Attributes:
+        copied: Jobs that were added to the target.
+        skipped: Jobs of the source that were there already, alike or not.
+        counts: How many jobs each queue has in each state, in the source and in the target.
+        checksums: SHA-256 over every field of every job, in the source and in the target.
+        differences: What is not alike, a sentence for each of the first 100 jobs.
+    """
+
+    copied: int
+    skipped: int
+    counts: tuple[Counts, Counts]
+    checksums: tuple[str, str]
+    differences: tuple[str, ...]
+
+    @property
+    def jobs(self) -> int:
+        """How many the source has."""
+        return sum(self.counts[0].values())
+
+    @property
+    def is_equal(self) -> bool:
+        """Whether both stores hold the same jobs, alike in every field."""
+        return self.counts[0] == self.counts[1] and self.checksums[0] == self.checksums[1]
+
+
+def _untold(done: int, total: int) -> None:
+    """Nobody wants to know."""
+
+
+async def move(source: str, target: str, *, force: bool = False, tell: Tell = _untold) -> Move:
+    """Copy every job of one store into another, as it is, and compare the two.
+
+    Args:
+        source: The URL of a store. Its jobs stay there.
+        target: The URL of another. A job of the same id is left as it is there: so a move that
+            was interrupted goes on where it was, and one that is repeated undoes nothing.
+        force: Do so although a worker seems to live; then the two may differ in the end.
+        tell: Called now and then with how many jobs are done, and how many there are.
+
+    Raises:
+        StoreInUse: if a worker lives on one of the stores, or a lease is not over.
+        StoreUnavailable: if one of them does not answer; what is copied by then stays.
+        ValueError: if both URLs are the same, one is of no store, or of one in memory; or if
+            the target cannot keep what is in a job.
+    """
+    for url in (source, target):
+        if url.startswith("memory:"):
+            raise ValueError(f"{url!r}: jobs in memory end with their process. Name another store")
+    if source == target:
+        raise ValueError(f"{without_password(source)}: source and target are the same store")
+    stores = store_at(source), store_at(target)
+    async with stores[0] as old, stores[1] as new:
+        if not force:
+            await _require_rest(old, without_password(source))
+            await _require_rest(new, without_password(target))
+        copied, skipped = await _copy(old, new, tell)
+        checksums, differences = await _compare(old, new)
+        counts = await old.count(), await new.count()
+    return Move(
+        copied=copied, skipped=skipped, counts=counts, checksums=checksums, differences=differences
+    )
+
+
+async def _require_rest(store: Store, shown: str) -> None:
+    """See that nobody works on a store.
+
+    Raises:
+        StoreInUse: if somebody does, or may.
+    """
+    now = await store.now()
+    await store.rescue(now)  # so that those who died are known to have gone
+    if alive := [worker for worker in await store.workers() if worker.is_alive(now)]:
+        raise StoreInUse(
+            f"{shown}: worker {alive[0].worker} is alive, process {alive[0].pid} on "
+            f"{alive[0].host}{f', and {len(alive) - 1} more' if alive[1:] else ''}. Stop all "
+            "workers; one that was killed counts as alive for 20 seconds."
+        )
+    async with aclosing(_walk(store, [State.RUNNING])) as running:
+        async for job in running:
+            if job.free_at > now:
+                raise StoreInUse(
+                    f"{shown}: {job.worker} holds job {job.id} ({job.task}) until "
+                    f"{job.free_at:%H:%M:%S} UTC. Stop that process, or wait until then."
+                )
+
+
+async def _copy(old: Store, new: Store, tell: Tell) -> tuple[int, int]:
+    """Add what is missing, and say how many jobs that were, and how many were there."""
+    total = sum((await old.count()).values())
+    missing: list[Job] = []
+    copied = skipped = done = 0
+    async with aclosing(_pairs(old, new)) as pairs:
+        async for mine, theirs in pairs:
+            if mine is None:
+                continue
+            done += 1
+            if theirs is None:
+                missing.append(mine)
+            else:
+                skipped += 1
+            if done % PAGE == 0:
+                copied += await _added(new, missing)
+                missing = []
+                tell(done, total)
+    copied += await _added(new, missing)
+    tell(done, total)
+    return copied, skipped
+
+
+async def _added(store: Store, jobs: Sequence[Job]) -> int:
+    kept = await store.add(jobs)
+    return sum(there.id == job.id for job, there in zip(jobs, kept, strict=True))
+
+
+async def _compare(old: Store, new: Store) -> tuple[tuple[str, str], tuple[str, ...]]:
+    """The checksums of both, and what differs."""
+    checksums = sha256(), sha256()
+    differences: list[str] = []
+    async with aclosing(_pairs(old, new)) as pairs:
+        async for mine, theirs in pairs:
+            for job, checksum in zip((mine, theirs), checksums, strict=True):
+                if job is not None:
+                    checksum.update(msgspec.json.encode(job) + b"\n")
+            if mine != theirs and len(differences) < LISTED:
+                differences.append(await _difference(mine, theirs, new))
+    return (checksums[0].hexdigest(), checksums[1].hexdigest()), tuple(differences)
+
+
+async def _difference(mine: Job | None, theirs: Job | None, new: Store) -> str:
+    if mine is None:
+        assert theirs is not None  # or there would be no pair
+        return f"job {theirs.id} ({theirs.task}) is in the target only"
+    name = f"job {mine.id} ({mine.task})"
+    if theirs is not None:
+        values = ((f.name, getattr(mine, f.name), getattr(theirs, f.name)) for f in fields(Job))
+        other = ", ".join(name for name, here, there in values if here != there)
+        return f"{name} is {mine.state} in the source, {theirs.state} in the target; other: {other}"
+    rivals = [] if mine.key is None else await new.find(Query(key=mine.key, states=UNFINISHED))
+    if rivals and not mine.is_final:
+        return f"{name} is not in the target: job {rivals[0].id} there has its key {mine.key!r}"
+    return f"{name} is in the source only"
+
+
+async def _pairs(old: Store, new: Store) -> AsyncGenerator[Pair]:
+    """The jobs of both stores, newest first, each beside that of the same id.
+
+    What is added to the new one meanwhile, and was passed by, is not seen: pages go downward.
+    """
+    async with aclosing(_walk(old)) as left, aclosing(_walk(new)) as right:
+        mine, theirs = await anext(left, None), await anext(right, None)
+        while mine is not None or theirs is not None:
+            newest = max(job.id for job in (mine, theirs) if job is not None)
+            pair = (
+                mine if mine is not None and mine.id == newest else None,
+                theirs if theirs is not None and theirs.id == newest else None,
+            )
+            yield pair
+            mine = mine if pair[0] is None else await anext(left, None)
+            theirs = theirs if pair[1] is None else await anext(right, None)
+
+
+async def _walk(store: Store, states: Collection[State] = ()) -> AsyncGenerator[Job]:
+    """Its jobs, newest first."""
+    before: str | None = None
+    while page := await store.find(Query(states=states, before=before, limit=PAGE)):
+        for job in page:
+            yield job
+        before = page[-1].id

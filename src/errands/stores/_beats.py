@@ -1,0 +1,45 @@
+"""Heartbeats of workers as rows, and back, in every SQL store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from .._heartbeat import Heartbeat
+from ._rows import as_json, decode, instant, ms
+
+COLUMNS = (
+    "worker", "host", "pid", "queues", "slots", "running", "version", "started_at", "seen_at",
+    "gone_at",
+)  # fmt: skip  # as they stand in a row
+
+
+def row_of(beat: Heartbeat) -> Sequence[str | int | None]:
+    """A heartbeat, in the order of `COLUMNS`."""
+    queues = None if beat.queues is None else as_json(beat.queues)
+    return (
+        beat.worker, beat.host, beat.pid, queues, beat.slots, beat.running, beat.version,
+        ms(beat.started_at), ms(beat.seen_at), ms(beat.gone_at),
+    )  # fmt: skip  # in the order of `COLUMNS`
+
+
+def heartbeat_of(row: Sequence[Any]) -> Heartbeat:
+    """The heartbeat of a row of `COLUMNS`."""
+    (worker, host, pid, queues, slots, running, version, started_at, seen_at, gone_at) = row
+    return Heartbeat(
+        worker=worker,
+        host=host,
+        pid=pid,
+        queues=None if queues is None else tuple(decode(queues)),
+        slots=slots,
+        running=running,
+        version=version,
+        started_at=_at(started_at),
+        seen_at=_at(seen_at),
+        gone_at=instant(gone_at),
+    )
+
+
+def _at(ms: int) -> datetime:
+    return datetime.fromtimestamp(ms / 1000, UTC)

@@ -1,0 +1,208 @@
+"""What is asked of the PostgreSQL store, but for additions: each work answers many calls at once.
+
+Each statement is a transaction of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from .._job import Job, State
+from .._store import Claim, Query
+from ._pg_link import Row, Session
+from ._pg_statements import (
+    CLAIM,
+    COUNT,
+    DEAD,
+    NAMES,
+    NEXT,
+    NOTIFY,
+    PLACE,
+    PRUNE,
+    REMOVE,
+    REPORT,
+    RESCUE,
+    TIME,
+    UPDATE,
+    as_rows,
+    by_id,
+    ids_of,
+)
+from ._rows import CHANGING, as_job, changed, instant, ms, reported
+
+
+async def claim(session: Session, calls: list[Claim]) -> list[list[Job]]:
+    """See `Store.claim`."""
+    answers = []
+    for call in calls:
+        values = _wanted(call) | {"worker": call.worker, "until": ms(call.now + call.lease)}
+        rows = await session.rows(CLAIM, values)
+        claimed = [(as_job(row[:-1]), row[-1]) for row in rows]
+        claimed.sort(key=lambda pair: (-pair[0].priority, pair[1], pair[0].id))
+        answers.append([job for job, _ in claimed])
+    return answers
+
+
+async def next_free(session: Session, calls: list[Claim]) -> list[datetime | None]:
+    """See `Store.next_free`."""
+    return [instant((await session.rows(NEXT, _wanted(call)))[0][0]) for call in calls]
+
+
+async def save(session: Session, calls: list[Sequence[Job]]) -> list[set[str]]:
+    """See `Store.save`.
+
+    Raises:
+        UniqueViolation: if one of the jobs would be the second of its key. None is written.
+    """
+    every = [job for jobs in calls for job in jobs]
+    written: set[int] = set()  # which of them, by `id`: one job may be there at two versions
+    for layer in _layers(every):
+        done = set(await ids_of(session, UPDATE, ("id", *CHANGING), map(changed, layer)))
+        written.update(id(job) for job in layer if job.id in done)
+    if len(written) == len(every):
+        return [{job.id for job in jobs} for jobs in calls]
+    refused = [job.id for job in every if id(job) not in written]
+    there = {job.id: job for job in await by_id(session, refused)}
+    return [
+        {job.id for job in jobs if id(job) in written or _is_stored(job, there.get(job.id))}
+        for jobs in calls
+    ]
+
+
+async def report(session: Session, calls: list[Collection[Job]]) -> list[None]:
+    """See `Store.report`."""
+    last = {(job.id, job.version): job for jobs in calls for job in jobs}
+    rows = (reported(last[each]) for each in sorted(last))
+    await session.rows(REPORT, as_rows(("id", "progress", "version"), rows))
+    return [None] * len(calls)
+
+
+async def remove(session: Session, calls: list[Sequence[Job]]) -> list[set[str]]:
+    """See `Store.remove`."""
+    answers = []
+    for jobs in calls:
+        rows = [(job.id, job.version) for job in jobs]
+        answers.append(set(await ids_of(session, REMOVE, ("id", "version"), rows)))
+    return answers
+
+
+async def get(session: Session, ids: list[str]) -> list[Job | None]:
+    """See `Store.get`."""
+    there = {job.id: job for job in await by_id(session, ids)}
+    return [there.get(job_id) for job_id in ids]
+
+
+async def find(session: Session, queries: list[Query]) -> list[list[Job]]:
+    """See `Store.find`."""
+    return [[as_job(row) for row in await _found(session, query)] for query in queries]
+
+
+async def count(session: Session, calls: list[None]) -> list[Mapping[tuple[str, State], int]]:
+    """See `Store.count`."""
+    rows = await session.rows(COUNT)
+    counts = {(queue, State(state)): number for queue, state, number in rows}
+    return [counts for _ in calls]
+
+
+async def prune(session: Session, calls: list[tuple[datetime, int]]) -> list[int]:
+    """See `Store.prune`."""
+    return [
+        len(await session.rows(PRUNE, {"before": ms(before), "limit": limit}))
+        for before, limit in calls
+    ]
+
+
+async def now(session: Session, calls: list[None]) -> list[datetime | None]:
+    """See `Store.now`."""
+    [[found]] = await session.rows(TIME)
+    return [instant(found) for _ in calls]
+
+
+async def notify(session: Session, calls: list[tuple[str, str]]) -> list[None]:
+    """Tell the other processes that there is news."""
+    channel, name = calls[0]
+    await session.rows(NOTIFY, {"channel": channel, "name": name})
+    return [None] * len(calls)
+
+
+async def place(session: Session, schemas: list[str]) -> list[Row]:
+    """Which table has the jobs, in which database of which server."""
+    return [
+        (await session.rows(PLACE, {"table": f"{_quoted(schema)}.errands_jobs"}))[0]
+        for schema in schemas
+    ]
+
+
+async def dead(session: Session, calls: list[tuple[str, list[str]]]) -> list[set[str]]:
+    """The workers that do not hold the lock of their name, but for those named."""
+    return [
+        {worker for (worker,) in await session.rows(DEAD, {"prefix": prefix, "known": known})}
+        for prefix, known in calls
+    ]
+
+
+async def rescue(session: Session, calls: list[tuple[str, list[str], datetime]]) -> list[int]:
+    """End the leases of workers that died, if they still seem to have, and forget them."""
+    answers = []
+    for prefix, known, at in calls:
+        values = {"prefix": prefix, "known": known, "now": ms(at)}
+        answers.append(len(await session.rows(RESCUE, values)))
+    return answers
+
+
+def extension(ids: Collection[str], worker: str, until: datetime) -> dict[str, Any]:
+    """What `EXTEND` is told."""
+    return {"ids": sorted(ids), "worker": worker, "until": ms(until)}
+
+
+def _quoted(schema: str) -> str:
+    return '"{}"'.format(schema.replace('"', '""'))
+
+
+async def _found(session: Session, query: Query) -> list[Row]:
+    where, values = ["true"], dict[str, Any](limit=query.limit)
+    if query.states:
+        where.append("state = any(%(states)s::text[])")
+        values["states"] = [str(state) for state in query.states]
+    if query.text is not None:
+        where.append("(strpos(payload, %(text)s) > 0 or strpos(history, %(text)s) > 0)")
+        values["text"] = query.text
+    for clause, name, value in (
+        ("queue = %(queue)s", "queue", query.queue),
+        ("task = %(task)s", "task", query.task),
+        ("key = %(key)s", "key", query.key),
+        ("id < %(before)s", "before", query.before),
+    ):
+        if value is not None:
+            where.append(clause)
+            values[name] = value
+    sql = f"select {NAMES} from errands_jobs where {' and '.join(where)}"
+    return await session.rows(f"{sql} order by id desc limit %(limit)s", values)
+
+
+def _wanted(call: Claim) -> dict[str, Any]:
+    queues = None if call.queues is None else list(call.queues)
+    return {
+        "tasks": list(call.tasks), "queues": queues, "now": ms(call.now), "limit": call.limit,
+    }  # fmt: skip  # a row
+
+
+def _layers(jobs: Iterable[Job]) -> Iterator[list[Job]]:
+    """Jobs in batches where each is there once, sorted so that no two batches cross."""
+    layers: list[dict[str, Job]] = []
+    for job in jobs:
+        for layer in layers:
+            if job.id not in layer:
+                layer[job.id] = job
+                break
+        else:
+            layers.append({job.id: job})
+    for layer in layers:
+        yield sorted(layer.values(), key=lambda job: job.id)
+
+
+def _is_stored(job: Job, there: Job | None) -> bool:
+    return there is not None and replace(job, key=there.key) == there

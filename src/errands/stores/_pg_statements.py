@@ -1,0 +1,188 @@
+"""The statements of the PostgreSQL store.
+
+Rows go in as one JSON array, which the server takes apart twice as fast as the driver can put
+arrays of it together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from .._job import HISTORY, LOST, Job, Outcome
+from ._pg_link import Session
+from ._pg_schema import FINISHED, UNFINISHED
+from ._rows import CHANGING, COLUMNS, as_job, as_json
+
+SETTLING = 10.0  # seconds that workers have to come back, after a server was away
+
+NUMBERS = {
+    "priority", "added_at", "due_at", "free_at", "attempt", "started_at", "finished_at", "version"
+}  # fmt: skip  # a set
+
+
+def given(columns: Sequence[str]) -> str:
+    """Rows of a JSON array, as a table to select from."""
+    typed = (f"{name} {'bigint' if name in NUMBERS else 'text'}" for name in columns)
+    return f"json_to_recordset(%(jobs)s::json) as new ({', '.join(typed)})"
+
+
+NAMES = ", ".join(COLUMNS)
+JOB = ", ".join(f"j.{name}" for name in COLUMNS)
+INSERT = f"""
+insert into errands_jobs ({NAMES}) select {NAMES} from {given(COLUMNS)}
+on conflict do nothing returning id
+"""
+UPDATE = f"""
+update errands_jobs as j set {", ".join(f"{name} = new.{name}" for name in CHANGING)}
+from {given(("id", *CHANGING))}
+where j.id = new.id and j.version = new.version - 1 returning j.id
+"""
+REPORT = f"""
+update errands_jobs as j set progress = new.progress
+from {given(("id", "progress", "version"))} where j.id = new.id and j.version = new.version
+"""
+REMOVE = f"""
+delete from errands_jobs as j using {given(("id", "version"))}
+where j.id = new.id and j.version = new.version returning j.id
+"""
+HELD = "state = 'running' and worker = %(worker)s"
+# A row that is locked is being written by somebody: by a task that finishes its job in its own
+# transaction, mostly. It is held for now, and nobody waits for it.
+EXTEND = f"""
+with held as materialized (
+    select id from errands_jobs where {HELD} and id = any(%(ids)s::text[])
+), idle as materialized (
+    select id from errands_jobs where {HELD} and id = any(%(ids)s::text[])
+    for update skip locked
+), extended as (
+    update errands_jobs as j set free_at = %(until)s from idle where j.id = idle.id
+)
+select id from held
+"""
+BY_ID = f"select {NAMES} from errands_jobs where id = any(%(ids)s::text[])"
+BY_KEY = f"select {NAMES} from errands_jobs where key = %(key)s and {UNFINISHED}"
+
+# Every queue, task and priority that has a job, found by skipping through the index.
+PLACES = f"""
+with recursive place (queue, task, priority) as (
+    (select queue, task, priority from errands_jobs where {UNFINISHED}
+     order by queue, task, priority limit 1)
+    union all
+    select later.* from place cross join lateral (
+        select j.queue, j.task, j.priority from errands_jobs as j where {UNFINISHED}
+        and (j.queue, j.task, j.priority) > (place.queue, place.task, place.priority)
+        order by j.queue, j.task, j.priority limit 1
+    ) as later
+), wanted as materialized (
+    select * from place where task = any(%(tasks)s::text[])
+    and (%(queues)s::text[] is null or queue = any(%(queues)s::text[]))
+)"""
+AT_PLACE = (
+    f"{UNFINISHED} and (j.queue, j.task, j.priority) = ({{0}}.queue, {{0}}.task, {{0}}.priority)"
+)
+DUE = f"{AT_PLACE} and j.free_at <= %(now)s::bigint order by j.free_at, j.id"
+# First look which places have the best jobs, then lock as many of each, passing over those
+# that somebody else just claims: no more are locked than are taken, and nobody comes back empty
+# who sees the same best jobs as another.
+CLAIM = f"""
+{PLACES}, best as (
+    select at_level.* from (select distinct priority from wanted order by priority desc) as level
+    cross join lateral (
+        select wanted.*, due.free_at, due.id from wanted cross join lateral (
+            select j.free_at, j.id from errands_jobs as j
+            where {DUE.format("wanted")} limit %(limit)s::bigint
+        ) as due
+        where wanted.priority = level.priority
+        order by due.free_at, due.id limit %(limit)s::bigint
+    ) as at_level
+    limit %(limit)s::bigint
+), share as materialized (
+    select queue, task, priority, count(*) as number from best group by queue, task, priority
+), taken as materialized (
+    select locked.* from share cross join lateral (
+        select j.id, j.free_at from errands_jobs as j
+        where {DUE.format("share")} limit share.number for update skip locked
+    ) as locked
+)
+update errands_jobs as j set
+    state = 'running', worker = %(worker)s, attempt = j.attempt + 1, started_at = %(now)s,
+    free_at = %(until)s, progress = null, version = j.version + 1,
+    history = case when j.state = 'queued' then j.history else (
+        select '[' || string_agg(entry, ',' order by number) || ']' from (
+            (select entry::text, number from json_array_elements(coalesce(j.history, '[]')::json)
+             with ordinality as past (entry, number) order by number desc limit {HISTORY - 1})
+            union all
+            select json_build_array(
+                j.attempt, coalesce(j.worker, ''), coalesce(j.started_at, %(now)s::bigint),
+                %(now)s::bigint, '{Outcome.LOST}', '{LOST}'
+            )::text, {2**31}
+        ) as entries
+    ) end
+from taken where j.id = taken.id returning {JOB}, taken.free_at
+"""
+NEXT = f"""
+{PLACES} select min(next.free_at) from wanted cross join lateral (
+    select j.free_at from errands_jobs as j
+    where {AT_PLACE.format("wanted")} order by j.free_at, j.id limit 1
+) as next
+"""
+COUNT = "select queue, state, count(*) from errands_jobs group by queue, state"
+PRUNE = f"""
+delete from errands_jobs where ctid = any(array(
+    select ctid from errands_jobs where {FINISHED} and finished_at < %(before)s
+    order by finished_at limit %(limit)s for update skip locked
+)) returning id
+"""
+TIME = "select floor(extract(epoch from clock_timestamp()) * 1000)::bigint"
+# Where a table is: in which server since when it runs, in which database, and which one it is.
+PLACE = """
+select (select oid::bigint from pg_database where datname = current_database()),
+to_regclass(%(table)s::text)::oid::bigint,
+extract(epoch from pg_postmaster_start_time())::text
+"""
+NOTIFY = "select pg_notify(%(channel)s, %(name)s)"
+
+# A worker that lives holds the lock of its name; it is hashed by the server, for all alike.
+IS_DEAD = "pg_try_advisory_xact_lock(hashtextextended(%(prefix)s || worker, 0))"
+# Who began before a server that has just started had the lock, and gets some time to be back.
+MAY_COME_BACK = f"""
+pg_postmaster_start_time() > clock_timestamp() - interval '{SETTLING:g} s' and exists (
+    select from errands_workers as w where w.worker = errands_enlisted.worker
+    and w.started_at < extract(epoch from pg_postmaster_start_time()) * 1000
+)"""
+DEAD = f"""
+select worker from errands_enlisted
+where worker <> all(%(known)s::text[]) and {IS_DEAD} and not ({MAY_COME_BACK})
+"""
+RESCUE = f"""
+with dead as materialized (
+    select worker from errands_enlisted where worker = any(%(known)s::text[]) and {IS_DEAD}
+), forgotten as (
+    delete from errands_enlisted where worker in (select worker from dead)
+), buried as (
+    update errands_workers set running = 0, gone_at = %(now)s
+    where worker in (select worker from dead) and gone_at is null
+)
+update errands_jobs as j set free_at = %(now)s from dead
+where j.state = 'running' and j.worker = dead.worker returning j.id
+"""
+
+
+async def by_id(session: Session, ids: Sequence[str]) -> list[Job]:
+    """The jobs that are stored of these ids."""
+    return [as_job(row) for row in await session.rows(BY_ID, {"ids": list(ids)})] if ids else []
+
+
+async def ids_of(
+    session: Session, sql: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]
+) -> list[str]:
+    """The ids that a statement answers which is given rows."""
+    values = as_rows(columns, rows)
+    return [job_id for (job_id,) in await session.rows(sql, values)]
+
+
+def as_rows(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> dict[str, Any]:
+    """Rows as a JSON array of objects, without what is null anyway."""
+    named = (zip(columns, row, strict=True) for row in rows)
+    return {"jobs": as_json([{k: v for k, v in pairs if v is not None} for pairs in named])}

@@ -1,0 +1,76 @@
+"""Statements that write many rows of jobs to SQLite at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from .._job import Job
+from ._database import Database
+from ._rows import CHANGING, COLUMNS, changed, new, reported
+
+SIZES = (64, 32, 16, 8, 4, 2, 1)  # rows of one statement: few statements, and few to prepare
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """A statement that writes many rows at once.
+
+    Attributes:
+        text: The statement for so many rows.
+        row: What it takes of a job.
+    """
+
+    text: Callable[[int], str]
+    row: Callable[[Job], tuple[Any, ...]]
+
+
+def write(db: Database, statement: Write, jobs: Sequence[Job]) -> int:
+    """Write jobs, and say how many rows that changed."""
+    written, start = 0, 0
+    for size in SIZES:
+        while len(jobs) - start >= size:
+            values: list[Any] = []
+            for job in jobs[start : start + size]:
+                values += statement.row(job)
+            db.execute(statement.text(size), values)
+            written, start = written + db.changes(), start + size
+    return written
+
+
+@cache
+def _insert(size: int) -> str:
+    return f"""
+        insert into errands_jobs ({", ".join(COLUMNS)}) {_values(size, len(COLUMNS))}
+        on conflict do nothing
+    """
+
+
+@cache
+def _update(size: int) -> str:
+    return f"""
+        with new (id, {", ".join(CHANGING)}) as ({_values(size, 1 + len(CHANGING))})
+        update or ignore errands_jobs set {", ".join(f"{name} = new.{name}" for name in CHANGING)}
+        from new where errands_jobs.id = new.id and errands_jobs.version = new.version - 1
+    """
+
+
+@cache
+def _report(size: int) -> str:
+    return f"""
+        with new (id, progress, version) as ({_values(size, 3)})
+        update errands_jobs set progress = new.progress
+        from new where errands_jobs.id = new.id and errands_jobs.version = new.version
+    """
+
+
+def _values(rows: int, columns: int) -> str:
+    row = f"({', '.join('?' * columns)})"
+    return f"values {', '.join([row] * rows)}"
+
+
+insert = Write(_insert, new)
+update = Write(_update, changed)
+report_progress = Write(_report, reported)

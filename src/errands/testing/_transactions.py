@@ -1,0 +1,188 @@
+"""What a store must do in a caller's transaction, as tests: subclass `TransactionContract`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, suppress
+from typing import Any
+
+import pytest
+
+from errands import Query, State, Store
+from errands.errors import JobExists
+
+from ._contract import LATER, NOW, a_claim, ids, job
+
+Begin = Callable[[], AbstractAsyncContextManager[Any]]
+
+
+class Undone(Exception):
+    """Makes a transaction fail."""
+
+
+class TransactionContract:
+    """Run by every store that can write in a transaction of the caller's.
+
+    A subclass provides two fixtures. `store` is an empty, open store. `begin()` is an
+    asynchronous context manager that gives a connection with a transaction open; it commits at
+    the end of the block, and rolls back if that raises.
+    """
+
+    pytestmark = pytest.mark.anyio
+
+    # Adding
+
+    async def test_what_was_committed_is_there(self, store: Store, begin: Begin) -> None:
+        """As it was added; and not before."""
+        added = job(queue="mail", priority=-3, key="k/ü", payload='{"text":"ü % ? :a $1 %s"}')
+        async with begin() as connection:
+            kept = await store.add_within(connection, [added])
+            assert None is await store.get(added.id)
+
+        assert [added] == kept
+        assert added == await store.get(added.id)
+        assert ids(kept) == ids(await store.claim(a_claim()))
+
+    async def test_what_was_rolled_back_was_never_there(self, store: Store, begin: Begin) -> None:
+        """Its key is free, too."""
+        added = job(key="k")
+        with suppress(Undone):
+            async with begin() as connection:
+                await store.add_within(connection, [added])
+                raise Undone
+
+        assert None is await store.get(added.id)
+        assert [] == await store.claim(a_claim())
+        other = job(key="k")
+        assert [other] == await store.add([other])
+
+    async def test_many_are_added_at_once_in_a_transaction(
+        self, store: Store, begin: Begin
+    ) -> None:
+        """All of them, or none."""
+        many = [job() for _ in range(300)]
+        async with begin() as connection:
+            assert many == await store.add_within(connection, many)
+
+        assert sorted(ids(many)) == sorted(ids(await store.claim(a_claim(limit=400))))
+
+    async def test_an_addition_that_is_repeated_adds_once_in_a_transaction(
+        self, store: Store, begin: Begin
+    ) -> None:
+        """What is there is the answer."""
+        first = job()
+        async with begin() as connection:
+            await store.add_within(connection, [first])
+            assert [first] == await store.add_within(connection, [first])
+
+        assert {("default", State.QUEUED): 1} == await store.count()
+
+    async def test_a_job_with_the_key_is_the_answer_in_a_transaction(
+        self, store: Store, begin: Begin
+    ) -> None:
+        """One that was added before, or in the transaction itself."""
+        [first] = await store.add([job(key="k")])
+        async with begin() as connection:
+            assert [first] == await store.add_within(connection, [job(key="k")])
+            one, two = job(key="l"), job(key="l")
+            assert [one, one] == await store.add_within(connection, [one, two])
+
+        assert {("default", State.QUEUED): 2} == await store.count()
+
+    async def test_a_refused_addition_leaves_the_transaction_as_it_was(
+        self, store: Store, begin: Begin
+    ) -> None:
+        """None of its jobs is there; what came before and after it is."""
+        [first] = await store.add([job(key="k")])
+        before, after = job(), job()
+        async with begin() as connection:
+            await store.add_within(connection, [before])
+            with pytest.raises(JobExists) as refusal:
+                await store.add_within(connection, [job(), job(key="k")], "raise")
+            with pytest.raises(JobExists):
+                await store.add_within(connection, [job(key="l"), job(key="l")], "raise")
+            await store.add_within(connection, [after], "raise")
+
+        assert first == refusal.value.job
+        assert {first.id, before.id, after.id} == set(ids(await store.claim(a_claim())))
+
+    async def test_a_queued_job_is_replaced_in_a_transaction(
+        self, store: Store, begin: Begin
+    ) -> None:
+        """Once it is committed."""
+        [first] = await store.add([job(key="k")])
+        other = job(key="k", payload='{"n":2}', due_at=LATER)
+        async with begin() as connection:
+            [kept] = await store.add_within(connection, [other], "replace")
+
+        assert first.replaced(other) == kept == await store.get(first.id)
+
+    async def test_a_replacement_that_is_rolled_back_replaces_nothing(
+        self, store: Store, begin: Begin
+    ) -> None:
+        """Neither a queued job nor the key of a running one."""
+        await store.add([job(key="r"), job(key="q")])
+        [running] = await store.claim(a_claim(limit=1))
+        before = await store.find(Query(limit=100))
+        with suppress(Undone):
+            async with begin() as connection:
+                await store.add_within(connection, [job(key="r"), job(key="q")], "replace")
+                raise Undone
+
+        assert running in before
+        assert before == await store.find(Query(limit=100))
+
+    # Saving
+
+    async def test_an_outcome_is_saved_with_the_transaction(
+        self, store: Store, begin: Begin
+    ) -> None:
+        """It is there once that is committed, and saving it again writes nothing."""
+        await store.add([job()])
+        [running] = await store.claim(a_claim())
+        done = running.done('{"n":1}', LATER)
+        async with begin() as connection:
+            assert {done.id} == await store.save_within(connection, [done])
+            assert running == await store.get(running.id)
+
+        assert done == await store.get(running.id)
+        assert {done.id} == await store.save([done])
+
+    async def test_an_outcome_is_rolled_back_with_the_transaction(
+        self, store: Store, begin: Begin
+    ) -> None:
+        """The job is held as before."""
+        await store.add([job()])
+        [running] = await store.claim(a_claim())
+        with suppress(Undone):
+            async with begin() as connection:
+                await store.save_within(connection, [running.done(None, LATER)])
+                raise Undone
+
+        assert running == await store.get(running.id)
+
+    async def test_an_outcome_that_comes_late_is_refused_in_a_transaction(
+        self, store: Store, begin: Begin
+    ) -> None:
+        """Somebody else has the job; the transaction goes on, if its owner wants."""
+        await store.add([job()])
+        [first] = await store.claim(a_claim(worker="a"))
+        [second] = await store.claim(a_claim(worker="b", now=LATER))
+        async with begin() as connection:
+            assert set() == await store.save_within(connection, [first.done("1", LATER)])
+            assert {second.id} == await store.save_within(connection, [second.done("2", LATER)])
+
+        assert second.done("2", LATER) == await store.get(second.id)
+
+    async def test_no_key_is_doubled_by_a_save_in_a_transaction(
+        self, store: Store, begin: Begin
+    ) -> None:
+        """A job that would be the second of its key is refused; the others are written."""
+        await store.add([job(key="k"), job()])
+        one, two = await store.claim(a_claim())
+        await store.save([one.done(None, NOW), two.done(None, NOW)])
+        await store.add([job(key="k")])
+        again = [each.done(None, NOW).retried(NOW) for each in (one, two)]
+        expected = {each.id for each in again if each.key is None}
+        async with begin() as connection:
+            assert expected == await store.save_within(connection, again)

@@ -1,0 +1,45 @@
+"""The examples of one file, as a reader starts them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+from documents import ROOT
+from live_server import PATIENCE, Server, environment
+
+pytestmark = pytest.mark.slow
+
+
+def test_the_consumer_writes_all_that_was_answered(tmp_path: Path) -> None:
+    """And its service is there."""
+    command = [sys.executable, "-W", "error", str(ROOT / "examples" / "consumer.py")]
+    expected = [{"sensor": "roof", "celsius": float(number)} for number in range(200)]
+    with (
+        Server(command, tmp_path, environment(PORT="0")) as server,
+        httpx.Client(base_url=server.url, timeout=PATIENCE, trust_env=False) as http,
+    ):
+        for reading in expected:
+            assert 202 == http.post("/readings", json=reading).status_code
+        service = http.get("/services").json()
+
+    lines = (tmp_path / "readings.jsonl").read_text().splitlines()
+    assert expected == [json.loads(line) for line in lines]
+    assert [{"name": "consumer.consume", "state": "running", "restarts": 0}] == service
+    assert "Traceback" not in server.output
+
+
+def test_the_consumer_refuses_what_is_no_reading(tmp_path: Path) -> None:
+    """And goes on."""
+    command = [sys.executable, str(ROOT / "examples" / "consumer.py")]
+    with (
+        Server(command, tmp_path, environment(PORT="0")) as server,
+        httpx.Client(base_url=server.url, timeout=PATIENCE, trust_env=False) as http,
+    ):
+        assert 422 == http.post("/readings", json={"sensor": "roof"}).status_code
+        assert 202 == http.post("/readings", json={"sensor": "x", "celsius": 1}).status_code
+
+    assert '{"sensor":"x","celsius":1.0}\n' == (tmp_path / "readings.jsonl").read_text()
