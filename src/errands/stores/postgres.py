@@ -1,0 +1,281 @@
+"""Jobs in PostgreSQL: durable, shared by the processes of many machines."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from typing import Any, Self
+
+from .._clock import local_time
+from .._finish import finish
+from .._heartbeat import Heartbeat
+from .._job import Job, State
+from .._schedule import Schedule
+from .._store import Claim, OnConflict, Query
+from ..errors import SetupError, UnfitConnection
+from . import _fork
+from ._bell import Bell, is_news
+
+try:
+    import psycopg
+    from psycopg.errors import UniqueViolation
+
+    from . import (
+        _borrowed_pg,
+        _pg_adding,
+        _pg_schedules,
+        _pg_schema,
+        _pg_sql,
+        _pg_statements,
+        _pg_workers,
+    )
+    from ._borrowed_pg import Borrowed, borrowed
+    from ._pg_address import address_of
+    from ._pg_errors import translated
+    from ._pg_lane import Lane
+    from ._pg_link import PLAIN_PLANS, Link, Row, Session, ThreadLink, qualified
+    from ._pg_presence import Crier, Presence
+except ImportError as error:
+    if not (error.name or "psycopg").startswith("psycopg"):
+        raise
+    raise SetupError(
+        f"a store in PostgreSQL needs its driver ({error}): pip install 'errands[postgres]'"
+    ) from error
+
+IN_TIME = {"statement_timeout": "10s"}  # for those who block
+AT_EASE = {"synchronous_commit": "off"}  # for what may be forgotten at a crash: news, and prunings
+
+
+class PostgresStore:
+    """Keeps jobs in two tables of a PostgreSQL server, 13 or newer, `postgresql://host/database`.
+
+    The tables are made and upgraded when the store is opened. Options of the URL, beside those
+    of libpq (`sslmode=verify-full`, `host=/run/postgresql`, …):
+
+    - `?schema=errands` puts the tables there; else they are where the user's new tables are.
+    - `?pooler=transaction` is for a pooler between that gives each transaction another session,
+      as pgbouncer with `pool_mode = transaction`. Nothing is kept in a session then: the death
+      of a worker is noticed when its leases end, and news when a worker looks for them.
+    """
+
+    def __init__(self, url: str) -> None:
+        """Read the URL; the server is asked later.
+
+        Raises:
+            ValueError: if the URL makes no sense, or has an option that there is not.
+        """
+        self._address = address = address_of(url)
+        self._bell = Bell()
+        self.listen = self._bell.listen
+        self._adding = Lane(address, width=2, settings=PLAIN_PLANS)
+        self._claiming = Lane(address, width=1, settings=PLAIN_PLANS)
+        self._saving = Lane(address, width=1, settings=PLAIN_PLANS)
+        self._looking = Lane(address, width=2, settings=AT_EASE)
+        self._lanes = (self._adding, self._claiming, self._saving, self._looking)
+        self._extending = ThreadLink(address, PLAIN_PLANS | IN_TIME)
+        self._presence = Presence(address, self._bell.ring)
+        self._crier = Crier(self._notify)
+        self._schema = ""
+        self._place: Row | None = None  # where the tables were found last
+
+    def __repr__(self) -> str:
+        return f"<PostgresStore {self._address.shown}>"  # without its password
+
+    async def __aenter__(self) -> Self:
+        """Connect, make or upgrade the tables.
+
+        Raises:
+            SetupError: if the server or its database cannot keep jobs, or in a process that was
+                forked while the store was open.
+        """
+        schema = await self._prepared()
+        for lane in self._lanes:
+            lane.open(schema)
+        self._presence.open(schema)
+        self._schema = schema
+        self._extend_sql = qualified(_pg_statements.EXTEND, schema)
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        """Let go of the server, once what was asked of it is done."""
+        await finish(self._close())  # also for whoever is cancelled meanwhile
+
+    async def add(self, jobs: Sequence[Job], on_conflict: OnConflict = "keep") -> list[Job]:
+        """See `Store.add`."""
+        is_once = on_conflict != "keep"
+        kept = await self._adding.call(_pg_adding.BY[on_conflict], jobs, is_once=is_once)
+        self._tell(kept)
+        return kept  # type: ignore[no-any-return]  # a lane carries anything
+
+    async def add_within(
+        self, connection: Any, jobs: Sequence[Job], on_conflict: OnConflict = "keep"
+    ) -> list[Job]:
+        """See `Store.add_within`."""
+        async with self._within(connection) as session:
+            [kept] = await _pg_adding.BY[on_conflict](session, [jobs])
+            if is_news(kept):  # told at the commit, by the server; and to us as well
+                await _pg_sql.notify(session, [(self._presence.channel, "")])
+            return kept
+
+    async def claim(self, claim: Claim) -> list[Job]:
+        """See `Store.claim`."""
+        return await self._claiming.call(_pg_sql.claim, claim, is_once=True)  # type: ignore[no-any-return]  # as above
+
+    async def next_free(self, claim: Claim) -> datetime | None:
+        """See `Store.next_free`."""
+        return await self._claiming.call(_pg_sql.next_free, claim)  # type: ignore[no-any-return]  # as above
+
+    async def save(self, jobs: Sequence[Job]) -> set[str]:
+        """See `Store.save`."""
+        saved = await self._saved(jobs)
+        self._tell([job for job in jobs if job.id in saved])
+        return saved
+
+    async def save_within(self, connection: Any, jobs: Sequence[Job]) -> set[str]:
+        """See `Store.save_within`."""
+        async with self._within(connection) as session:
+            return await _borrowed_pg.save(session, jobs)
+
+    async def report(self, jobs: Collection[Job]) -> None:
+        """See `Store.report`."""
+        await self._saving.call(_pg_sql.report, jobs)
+
+    def extend(self, jobs: Collection[str], worker: str, until: datetime) -> set[str]:
+        """See `Store.extend`."""
+        values = _pg_sql.extension(jobs, worker, until)
+        return {job_id for (job_id,) in self._extending.rows(self._extend_sql, values)}
+
+    async def remove(self, jobs: Sequence[Job]) -> set[str]:
+        """See `Store.remove`."""
+        return await self._saving.call(_pg_sql.remove, jobs, is_once=True)  # type: ignore[no-any-return]  # as above
+
+    async def get(self, job_id: str) -> Job | None:
+        """See `Store.get`."""
+        if "\0" in job_id:  # no text of the server's has one
+            return None
+        return await self._looking.call(_pg_sql.get, job_id)  # type: ignore[no-any-return]  # as above
+
+    async def find(self, query: Query) -> list[Job]:
+        """See `Store.find`."""
+        if any("\0" in (text or "") for text in (query.queue, query.task, query.key, query.text)):
+            return []
+        return await self._looking.call(_pg_sql.find, query)  # type: ignore[no-any-return]  # as above
+
+    async def count(self) -> Mapping[tuple[str, State], int]:
+        """See `Store.count`."""
+        return await self._looking.call(_pg_sql.count, None)  # type: ignore[no-any-return]  # as above
+
+    async def prune(self, before: datetime, limit: int) -> int:
+        """See `Store.prune`."""
+        return await self._looking.call(_pg_sql.prune, (before, limit), is_once=True)  # type: ignore[no-any-return]  # as above
+
+    async def enlist(self, worker: str) -> None:
+        """See `Store.enlist`."""
+        await self._presence.enlist(worker)
+        # a worker's first claim has slots wait for it, so it is not to wait for a connection
+        await self._claiming.call(_pg_sql.claim, _nothing(worker), is_once=True)
+        await self._saving.call(_pg_sql.save, [])
+
+    async def rescue(self, now: datetime) -> int:
+        """See `Store.rescue`."""
+        if self._address.is_pooled:
+            return 0
+        prefix, ours = self._presence.prefix, list(self._presence.workers)
+        missing = await self._looking.call(_pg_sql.dead, (prefix, ours))
+        gone = self._presence.sees(missing)
+        if not gone:
+            return 0
+        freed: int = await self._saving.call(_pg_sql.rescue, (prefix, gone, now), is_once=True)
+        if freed:
+            self._bell.ring()
+            self._crier.cry()
+        return freed
+
+    async def beat(self, heartbeat: Heartbeat) -> None:
+        """See `Store.beat`."""
+        await self._looking.call(_pg_workers.beat, heartbeat)
+
+    async def workers(self) -> list[Heartbeat]:
+        """See `Store.workers`."""
+        return await self._looking.call(_pg_workers.workers, None)  # type: ignore[no-any-return]  # as above
+
+    async def prune_workers(self, before: datetime) -> int:
+        """See `Store.prune_workers`."""
+        return await self._looking.call(_pg_workers.prune_workers, before)  # type: ignore[no-any-return]  # as above
+
+    async def schedules(self) -> list[Schedule]:
+        """See `Store.schedules`."""
+        return await self._looking.call(_pg_schedules.schedules, None)  # type: ignore[no-any-return]  # as above
+
+    async def put_schedules(self, schedules: Sequence[Schedule]) -> set[str]:
+        """See `Store.put_schedules`."""
+        return await self._saving.call(_pg_schedules.put, schedules)  # type: ignore[no-any-return]  # as above
+
+    async def remove_schedules(self, names: Collection[str]) -> None:
+        """See `Store.remove_schedules`."""
+        await self._saving.call(_pg_schedules.remove, names)
+
+    async def now(self) -> datetime:
+        """See `Store.now`: the server's clock, the only one that all machines share."""
+        return await self._looking.call(_pg_sql.now, None)  # type: ignore[no-any-return]  # as above
+
+    @asynccontextmanager
+    async def _within(self, connection: Any) -> AsyncIterator[Borrowed]:
+        _fork.refuse(self._address.shown)
+        async with borrowed(connection, self._schema) as session:
+            theirs = await session.place()
+            if theirs != self._place:  # or else the server was started anew
+                self._place = await self._looking.call(_pg_sql.place, self._schema)
+            if theirs != self._place:
+                raise UnfitConnection(
+                    f"connection=… is of another database than the jobs, which are in "
+                    f"{self._address.shown}: connect there, or leave connection=… out"
+                )
+            yield session
+
+    async def _prepared(self) -> str:
+        link = Link(self._address, {})
+        try:
+            connection = await link.connection()
+            schema = await _pg_schema.schema_of(connection, self._address.schema)
+            await _pg_schema.prepare(Session(connection, schema), schema, self._address.shown)
+        except psycopg.Error as error:
+            raise translated(error, self._address.shown) from error
+        finally:
+            await link.close()
+        return schema
+
+    async def _close(self) -> None:
+        await self._crier.close()
+        try:
+            await self._presence.close()
+        finally:
+            await asyncio.gather(*(lane.close() for lane in self._lanes))
+            await asyncio.to_thread(self._extending.close)
+
+    async def _saved(self, jobs: Sequence[Job]) -> set[str]:
+        try:
+            return await self._saving.call(_pg_sql.save, jobs)  # type: ignore[no-any-return]  # as above
+        except UniqueViolation:  # one of them would be the second of its key
+            if len(jobs) == 1:
+                return set()
+            written = await asyncio.gather(*(self._saved([job]) for job in jobs))
+            return set[str]().union(*written)
+
+    def _tell(self, jobs: Sequence[Job]) -> None:
+        if is_news(jobs):
+            self._bell.ring()
+            self._crier.cry()
+
+    async def _notify(self) -> Any:
+        told = (self._presence.channel, self._presence.name)
+        return await self._looking.call(_pg_sql.notify, told)
+
+
+def _nothing(worker: str) -> Claim:
+    """A claim that takes no job."""
+    return Claim(
+        worker=worker, queues=None, tasks=[], limit=1, now=local_time(), lease=timedelta(0)
+    )
