@@ -426,6 +426,39 @@ async def test_jobs_that_lost_many_workers_run_one_at_a_time(url: str, clock: Ju
     ] == [states for _, states in seen]
 
 
+async def test_who_lives_for_a_minute_is_suspected_no_more(url: str, clock: JumpingClock) -> None:
+    """Two that never end, as services do, run side by side although both lost their workers."""
+    errands = Errands(url, clock=clock, lease=600, grace=0)
+    runs: list[str] = []
+
+    @errands.task(name="endless", retry=Retry(attempts=None))
+    async def endless(number: int) -> None:
+        runs.append(current_job().id)
+        await asyncio.Event().wait()
+
+    async with errands:
+        jobs = await errands.add_tasks([(endless, number) for number in range(2)])
+        for worker in "abc":
+            jobs = [job.claimed(worker, clock.now(), LEASE) for job in jobs]
+            await stored(errands).save(jobs)
+            clock.jump(15.1)
+        async with errands.working():
+            await eventually(1, lambda: len(runs))
+            clock.jump(31)  # longer than any pause: the second is postponed again
+            await eventually(True, lambda: is_postponed(errands, clock))
+            assert 1 == len(runs)
+            clock.jump(31)
+            await eventually(2, lambda: len(runs))
+
+    assert {job.id for job in jobs} == set(runs)
+
+
+async def is_postponed(errands: Errands, clock: JumpingClock) -> bool:
+    """Whether the one that waits is to wait still."""
+    waiting = await errands.jobs(states=[State.QUEUED])  # none while it is just claimed
+    return [] != [job for job in waiting if job.free_at > clock.now()]
+
+
 async def finished(errands: Errands) -> int:
     return len(await errands.jobs(task="work", states=[State.DONE]))
 

@@ -11,6 +11,7 @@ import logging
 import traceback
 from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from contextvars import copy_context
+from datetime import timedelta
 
 from ._clock import Clock
 from ._doubts import Doubts
@@ -27,6 +28,7 @@ logger = logging.getLogger("errands.worker")
 Play = Callable[[Run, Task, Sequence[Middleware], Threads, Clock], Coroutine[None, None, Job]]
 
 TELL = 0.1  # seconds between two reports of progress
+PROBATION = timedelta(seconds=60)  # in which a job that lost its workers shows that it is not why
 
 
 class Runs:
@@ -92,8 +94,12 @@ class Runs:
 
     @property
     def has_suspect(self) -> bool:
-        """Whether a job is here whose last workers were all lost."""
-        return any(run.job.is_suspect and not run.is_ended for run in self._held.values())
+        """Whether a job is here that lost its last workers, and has not lived here for a while."""
+        since = self._clock.now() - PROBATION
+        return any(
+            run.job.is_suspect and not run.is_ended and (run.job.started_at or since) > since
+            for run in self._held.values()
+        )
 
     def held(self) -> list[str]:
         """The ids of the jobs whose leases are to be kept. May be asked from any thread."""
