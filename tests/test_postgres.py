@@ -212,6 +212,24 @@ async def test_tables_are_where_new_tables_of_the_user_are(postgres: PostgresSer
     assert [(1,)] == postgres.execute(f"select count(*) from {user}.errands_jobs")
 
 
+async def test_tables_of_version_1_become_those_of_today(
+    postgres: PostgresServer, postgres_url: str
+) -> None:
+    """What they hold is kept, and a process of the old version may still use them."""
+    schema, first = schema_in(postgres_url), job()
+    async with PostgresStore(postgres_url) as store:
+        await store.add([first])
+    postgres.execute(f"drop table {schema}.errands_schedules")
+    postgres.execute(f"update {schema}.errands_meta set value = 1 where name = 'schema'")
+
+    async with PostgresStore(postgres_url) as store:
+        assert first == await store.get(first.id)
+        assert [] == await store.schedules()
+    assert [("schema", 2), ("works_since", 1)] == postgres.execute(
+        f"select name, value from {schema}.errands_meta order by name"
+    )
+
+
 @pytest.mark.parametrize(
     "sql",
     [
@@ -219,6 +237,7 @@ async def test_tables_are_where_new_tables_of_the_user_are(postgres: PostgresSer
         "create table {}.errands_meta (name text)",
         "create table {}.errands_enlisted (name text)",
         "create table {}.errands_workers (name text)",
+        "create table {}.errands_schedules (name text)",
     ],
 )
 async def test_a_foreign_table_of_our_name_is_left_alone(

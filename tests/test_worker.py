@@ -773,3 +773,21 @@ async def test_whoever_asks_gets_the_result_of_who_ran_it(two: tuple[Errands, Er
         job = await adds.add_task(double, 4)
         assert 8 == await adds.result(job, timeout=LONG)
         assert [job.id] == [found.id for found in await stored(works).find(Query())]
+
+
+async def test_a_job_is_claimed_at_the_very_instant_at_which_it_is_due(
+    url: str, clock: JumpingClock
+) -> None:
+    """A clock that jumps there, and no further, keeps nobody waiting."""
+    errands = Errands(url, clock=clock)
+
+    @errands.task
+    async def work() -> int:
+        return 1
+
+    async with errands.working():
+        job = await errands.options(after=60).add_task(work)
+        clock.jump(59)
+        await drain(errands)
+        clock.jump(1)
+        assert 1 == await errands.result(job, timeout=5)

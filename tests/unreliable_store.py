@@ -18,7 +18,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple, Self, TypeVar
 
-from errands import Claim, Heartbeat, Job, OnConflict, Query, State, Store
+from errands import Claim, Heartbeat, Job, OnConflict, Query, Schedule, State, Store
 from errands.errors import StoreUnavailable
 
 T = TypeVar("T")
@@ -268,6 +268,18 @@ class UnreliableStore:
     async def prune_workers(self, before: datetime) -> int:
         """See `Store.prune_workers`."""
         return await self._call("prune_workers", lambda: self.inner.prune_workers(before))
+
+    async def schedules(self) -> list[Schedule]:
+        """See `Store.schedules`."""
+        return await self._call("schedules", self.inner.schedules)
+
+    async def put_schedules(self, schedules: Sequence[Schedule]) -> set[str]:
+        """See `Store.put_schedules`."""
+        return await self._call("put_schedules", lambda: self.inner.put_schedules(schedules))
+
+    async def remove_schedules(self, names: Collection[str]) -> None:
+        """See `Store.remove_schedules`."""
+        await self._call("remove_schedules", lambda: self.inner.remove_schedules(names))
 
     async def now(self) -> datetime:
         """See `Store.now`."""

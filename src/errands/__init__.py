@@ -4,12 +4,16 @@ from ._adding import Adding
 from ._app import Errands
 from ._background import AddingLater, BackgroundTasks
 from ._clock import Clock, Timer
+from ._cron import Cron, cron
 from ._heartbeat import Heartbeat
 from ._job import Attempt, Job, Outcome, Progress, State, new_id
 from ._moving import Move, move
 from ._retry import Retry
 from ._runner import CurrentJob, Middleware, Next, current_job, progress, track
+from ._schedule import Schedule
+from ._schedules import Schedules
 from ._service import Budget, ServiceState, ServiceStatus
+from ._spec import Every, every
 from ._stint import alive, ready, stopping
 from ._store import Claim, OnConflict, Query, Store
 from ._task import Declared
@@ -23,10 +27,12 @@ __all__ = [
     "Budget",
     "Claim",
     "Clock",
+    "Cron",
     "CurrentJob",
     "Declared",
     "Errands",
     "ErrandsError",
+    "Every",
     "Heartbeat",
     "Job",
     "Middleware",
@@ -37,13 +43,17 @@ __all__ = [
     "Progress",
     "Query",
     "Retry",
+    "Schedule",
+    "Schedules",
     "ServiceState",
     "ServiceStatus",
     "State",
     "Store",
     "Timer",
     "alive",
+    "cron",
     "current_job",
+    "every",
     "move",
     "new_id",
     "progress",

@@ -6,11 +6,12 @@ import os
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from datetime import datetime, timedelta
-from typing import Any, ParamSpec, Self, TypeVar, overload
+from typing import Any, ParamSpec, Self, TypeVar, cast, overload
 
 from ._adding import Adding, Call
 from ._background import BackgroundTasks
 from ._clock import Clock
+from ._declared import Declaration, require_spec
 from ._engine import Engine
 from ._heartbeat import Heartbeat
 from ._job import Job, State
@@ -18,8 +19,11 @@ from ._options import DEFAULT, Options, Seconds, seconds
 from ._results import result
 from ._retry import Retry
 from ._runner import Middleware
+from ._schedule import Schedule
+from ._schedules import Schedules
 from ._serving import Serving
 from ._settings import Settings, require_numbers, require_queues
+from ._spec import Spec
 from ._store import OnConflict, Query, Store
 from ._task import Declared, Task, name_of
 from .stores import store_at, without_password
@@ -50,6 +54,9 @@ class Errands(Serving):
         max_pending: Local tasks that may wait or run in this process; more are refused with
             `QueueFull`, which the middleware answers with 503.
         clock: What tells the time; tests bring one that jumps.
+
+    Attributes:
+        schedules: Those in the store, to be looked at and changed.
 
     Raises:
         ValueError: if a number is out of its range, or the URL is of no store.
@@ -94,6 +101,7 @@ class Errands(Serving):
             ),
         )
 
+        self.schedules = Schedules(self._engine)
         self._plainly = Adding(self._engine, DEFAULT)
 
     # Declaring
@@ -154,6 +162,32 @@ class Errands(Serving):
             return function
 
         return declare if function is None else declare(function)
+
+    def schedule(
+        self, spec: Spec, /, *args: Any, name: str | None = None, **kwargs: Any
+    ) -> Callable[[Callable[P, R]], Declared[P, R]]:
+        """Have a function added by itself, with these arguments, whenever `spec` says so.
+
+        Declares it as a task if it is none yet. It may stand several times above one function,
+        each time with another spec or other arguments.
+
+        Args:
+            spec: `every(minutes=5)`, or `cron("0 3 * * mon-fri", tz="Europe/Zurich")`.
+            name: What the schedule is stored under; the task and the spec by default.
+
+        Raises:
+            TypeError: if the spec is none, or the function cannot be called like that.
+            DuplicateSchedule: if another schedule has this name.
+        """
+        require_spec(spec, "@errands.schedule")
+
+        def declare(function: Callable[P, R]) -> Declared[P, R]:
+            if self._engine.tasks.of(function) is None:
+                self.task(function)
+            self._engine.declare(name, Declaration(function, spec, args, kwargs))
+            return cast("Declared[P, R]", function)
+
+        return declare
 
     # Adding
 
@@ -270,6 +304,15 @@ class Errands(Serving):
         """
         return await self._engine.store.workers()
 
+    def upcoming(self, schedule: Schedule | Spec, count: int = 5) -> list[datetime]:
+        """The next instants at which it is due, before its jitter; in UTC.
+
+        Fewer than asked for if it ends before, none if it is paused.
+        """
+        spec = schedule.when if isinstance(schedule, Schedule) else schedule
+        is_still = isinstance(schedule, Schedule) and schedule.next_tick is None
+        return [] if is_still else spec.upcoming(self.now(), count)
+
     async def result(self, job: Job | str, timeout: Seconds | None = None) -> Any:
         """What the job's function returned, as its return annotation says; waits for its end.
 
@@ -373,6 +416,11 @@ class Errands(Serving):
     def is_claiming(self) -> bool:
         """Whether this process takes jobs from the store, and the store answers."""
         return self._engine.is_claiming
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether this process is to add the job of a tick whose time has come."""
+        return self._engine.is_behind
 
     @property
     def released(self) -> int:

@@ -94,12 +94,14 @@ class Claimer:
                 due = await self._patience.until_done(
                     lambda: self._store.next_free(self._wanted(1))
                 )
-                pause = (due - self._clock.now()).total_seconds() + 0.001 if due else POLL
+                pause = (due - self._clock.now()).total_seconds() if due else POLL
                 if pause <= 0 or self._is_rung:
                     return
                 timer = self._clock.call_later(min(pause, POLL), self._wake.set)
                 await self._wake.wait()
                 timer.cancel()
                 self._wake.clear()
+                if due is not None and due <= self._clock.now():
+                    return  # without asking the store once more
         finally:
             self.is_idle = False

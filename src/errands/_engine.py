@@ -13,18 +13,21 @@ from typing import Any
 
 from ._aside import Aside
 from ._clock import Clock
+from ._declared import Declaration, Declarations
 from ._heartbeat import Heartbeat
 from ._job import Job, State
 from ._local import Locals
 from ._options import Options
 from ._pruner import Pruner
 from ._resident import Resident
+from ._schedule import Schedule
+from ._scheduler import Scheduler
 from ._service import Service
 from ._services import Services
 from ._settings import Settings
 from ._store import OnConflict, Store
 from ._supervisor import Loop, Patience, supervise
-from ._task import Named, Tasks, called
+from ._task import Named, Task, Tasks, called
 from ._worker import Worker
 from .errors import NotOpen, SetupError, StoreUnavailable, UnknownTask
 
@@ -40,6 +43,7 @@ class Engine:
         """Open nothing yet."""
         self._store, self.clock, self._settings = store, clock, settings
         self.tasks = Tasks()
+        self.declared = Declarations()
         self.services = Named[Service](beside=self.tasks)
         self.tasks.beside = self.services
         self.locals = Locals(settings.threads, settings.max_pending)
@@ -47,6 +51,7 @@ class Engine:
         self.released = 0  # jobs that went back unfinished when we stopped last
         self._patience = Patience(clock)
         self._worker: Worker | None = None
+        self._scheduler: Scheduler | None = None
         self._kept_services: Services | None = None
         self._supervisor: asyncio.Task[None] | None = None
         self._opened = 0
@@ -87,6 +92,16 @@ class Engine:
         """Whether we take jobs from the store, and it answers."""
         is_willing = self._worker is not None and not self._worker.is_stopping
         return self.is_up and is_willing and not self._patience.is_waiting
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether we are at work, and the job of a tick whose time has come is not stored yet."""
+        return self._scheduler is not None and self._scheduler.is_behind
+
+    @property
+    def max_payload(self) -> int:
+        """Bytes that the arguments of one job may take; 0 for any number."""
+        return self._settings.max_payload
 
     @property
     def store(self) -> Store:
@@ -142,6 +157,7 @@ class Engine:
 
         Raises:
             SetupError: if it is at work already.
+            NotSerializable: if an argument of a declared schedule cannot be kept.
             LoopGaveUp: in a group, at the end, if a loop would not stay up.
         """
         if self.is_working:
@@ -151,9 +167,10 @@ class Engine:
             self._settings = replace(self._settings, **changes)
             await self.open()
             stack.push_async_callback(self.close)
+            declared = [] if aside else self._declared
             worker = await self._hire(aside)
             self.is_working = True
-            loops = {**worker.loops, **({} if aside else self._begin(worker))}
+            loops = {**worker.loops, **({} if aside else await self._begin(worker, declared))}
             supervisor = self._supervisor = asyncio.create_task(
                 supervise(loops, self.clock), name="errands supervisor"
             )
@@ -183,6 +200,16 @@ class Engine:
             TypeError: if `function` is a coroutine, or nothing that can be called.
             UnknownTask: if it was not declared.
         """
+        task = self.task_of(function)
+        return options.job(task, args, kwargs, self.clock.now(), self._settings.max_payload)
+
+    def task_of(self, function: Any) -> Task:
+        """The task that was declared from a function.
+
+        Raises:
+            TypeError: if `function` is a coroutine, or nothing that can be called.
+            UnknownTask: if it was not declared.
+        """
         task = self.tasks.of(called(function))
         if task is None:
             name = getattr(function, "__qualname__", repr(function))
@@ -195,7 +222,18 @@ class Engine:
                 f"{name} is not a task. Write @errands.task above it; or, if it may be lost, "
                 "hand it to the request's BackgroundTasks."
             )
-        return options.job(task, args, kwargs, self.clock.now(), self._settings.max_payload)
+        return task
+
+    def declare(self, name: str | None, declaration: Declaration) -> None:
+        """Take a schedule of the code down; see `Declarations.declare`."""
+        self.declared.declare(name, self.task_of(declaration.function), declaration)
+        if self._scheduler is not None:  # as in a notebook
+            self._scheduler.adopt(self._declared)
+
+    def wake_scheduler(self) -> None:
+        """Have our scheduler, if we are at work, see at once what has changed."""
+        if self._scheduler is not None:
+            self._scheduler.wake()
 
     async def add(self, jobs: Sequence[Job], on_conflict: OnConflict = "keep") -> list[Job]:
         """Store jobs, and start at once those for which a slot is free here."""
@@ -325,14 +363,22 @@ class Engine:
             self.locals.drain(self.grace),
             *([] if services is None else [services.stop()]),
         )
-        self._worker, self.is_working = None, False
+        self._worker, self._scheduler, self.is_working = None, None, False
         self._supervisor, self.released = None, worker.released
         supervisor.cancel()
         with suppress(asyncio.CancelledError):
             await supervisor
 
-    def _begin(self, worker: Worker) -> dict[str, Loop]:
+    @property
+    def _declared(self) -> list[Schedule]:
+        return self.declared.rows(self.tasks, self.clock.now(), self.max_payload)
+
+    async def _begin(self, worker: Worker, declared: Sequence[Schedule]) -> dict[str, Loop]:
         pruner = Pruner(self._store, self.clock, self._settings.keep, self._patience)
+        scheduler = self._scheduler = Scheduler(
+            self._store, self.tasks, self.clock, self._patience, declared, worker.name
+        )
+        await scheduler.begin()
         services = self._kept_services = Services(
             self._store,
             self.services,
@@ -345,7 +391,8 @@ class Engine:
             middleware=self._settings.middleware,
         )
         services.open()
-        return {"pruner": pruner.run, "clock": self._follow_time, **services.loops}
+        own = {"pruner": pruner.run, "clock": self._follow_time, "scheduler": scheduler.run}
+        return {**own, **services.loops}
 
     async def _follow_time(self) -> None:
         while True:

@@ -17,6 +17,7 @@ from typing import Any, Literal, Protocol, Self
 
 from ._heartbeat import Heartbeat
 from ._job import Job, State
+from ._schedule import Schedule
 
 OnConflict = Literal["keep", "replace", "raise"]
 
@@ -191,6 +192,23 @@ class Store(Protocol):
 
     async def prune_workers(self, before: datetime) -> int:
         """Forget the workers that went, or were seen last, earlier, and say how many."""
+        ...
+
+    async def schedules(self) -> list[Schedule]:
+        """All schedules, by name."""
+        ...
+
+    async def put_schedules(self, schedules: Sequence[Schedule]) -> set[str]:
+        """Write each schedule over the version before it, and answer with the names written.
+
+        Version 1 is a new one: it is written if there is none of its name. A name that is
+        missing from the answer was changed by somebody else. Putting what is stored already
+        counts as written.
+        """
+        ...
+
+    async def remove_schedules(self, names: Collection[str]) -> None:
+        """Forget schedules; the jobs that they added stay."""
         ...
 
     async def now(self) -> datetime:

@@ -104,7 +104,7 @@ class Named(dict[str, T]):
         """
         kind, other = type(task).__name__.lower(), self.beside.get(task.name)
         before = self.get(task.name) if other is None else other
-        if before is not None and (other or not _same(before.function, task.function)):
+        if before is not None and (other or not is_same(before.function, task.function)):
             two = f"two {kind}s" if other is None else "a task and a service"
             raise DuplicateTask(
                 f"{two} are named {task.name!r}: {_place(before.function)} and "
@@ -172,18 +172,8 @@ def name_of(function: Callable[..., Any]) -> str:
     return f"{_module(function.__module__)}.{name}"
 
 
-def _module(name: str) -> str:
-    if name not in ("__main__", "__mp_main__"):  # the latter: a process that uvicorn --reload made
-        return name
-    module = sys.modules.get(name)
-    spec = getattr(module, "__spec__", None)
-    if spec is not None:
-        return str(spec.name).removesuffix(".__main__")
-    file = getattr(module, "__file__", None)
-    return Path(file).stem if file else name
-
-
-def _same(one: Callable[..., Any], other: Callable[..., Any]) -> bool:
+def is_same(one: Callable[..., Any], other: Callable[..., Any]) -> bool:
+    """Whether two functions are one that was defined twice: by an import, a factory, a cell."""
     if one == other:
         return True
     code, again = _code(one), _code(other)
@@ -193,6 +183,17 @@ def _same(one: Callable[..., Any], other: Callable[..., Any]) -> bool:
     if _is_interactive(code.co_filename) and _is_interactive(again.co_filename):
         return True
     return (where, code.co_firstlineno) == (anew, again.co_firstlineno)
+
+
+def _module(name: str) -> str:
+    if name not in ("__main__", "__mp_main__"):  # the latter: a process that uvicorn --reload made
+        return name
+    module = sys.modules.get(name)
+    spec = getattr(module, "__spec__", None)
+    if spec is not None:
+        return str(spec.name).removesuffix(".__main__")
+    file = getattr(module, "__file__", None)
+    return Path(file).stem if file else name
 
 
 def _is_interactive(filename: str) -> bool:

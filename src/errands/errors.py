@@ -6,6 +6,8 @@ ErrandsError
 ├── NoRequest             there is no request whose background tasks could be meant
 ├── UnknownTask           a function or a name that was not declared as a task
 ├── DuplicateTask         two different functions under one name
+├── UnknownSchedule       a name that no schedule has
+├── DuplicateSchedule     two different schedules under one name
 ├── NotSerializable       an argument or a result that cannot be kept as JSON
 ├── PayloadTooLarge       the arguments of one job are bigger than `max_payload`
 ├── JobExists             an unfinished job has this key already
@@ -56,6 +58,14 @@ class UnknownTask(ErrandsError, LookupError):
 
 class DuplicateTask(ErrandsError, ValueError):
     """Two different functions were declared under one name."""
+
+
+class UnknownSchedule(ErrandsError, LookupError):
+    """No schedule has this name."""
+
+
+class DuplicateSchedule(ErrandsError, ValueError):
+    """Two different schedules were given one name."""
 
 
 class NotSerializable(ErrandsError, TypeError):

@@ -10,10 +10,11 @@ from psycopg import errors, sql
 from ..errors import NotAStore, SchemaTooNew, SetupError, StoreUnavailable
 from ._beats import COLUMNS as BEATS
 from ._pg_link import Row, Session
+from ._plans import COLUMNS as PLANS
 from ._rows import COLUMNS
 
 OLDEST_SERVER = 13
-VERSION = 1  # of the tables below; a change adds a step to `UPGRADES`
+VERSION = 2  # of the tables below; a change adds a step to `UPGRADES`
 # The oldest version of this code whose statements still work on these tables. An upgrade that
 # only adds leaves it, so that old processes may start anew while a deployment is under way.
 WORKS_SINCE = 1
@@ -21,6 +22,14 @@ WORKS_SINCE = 1
 UNFINISHED = "state in ('queued', 'running')"
 FINISHED = "state in ('done', 'failed', 'cancelled')"
 
+SCHEDULES = """
+create table errands_schedules (
+    name text collate "C" primary key, task text not null, spec text not null,
+    payload text not null, declared text, is_paused bigint not null, is_removed bigint not null,
+    last_tick bigint, next_tick bigint, known_at bigint not null, known_by text not null,
+    version bigint not null
+);
+"""
 # Text sorts by its bytes, as in the other stores. Every job is written three times, so that the
 # dead rows are to be swept soon, and a busy table is not to wait for a fifth of it to change.
 TABLES = f"""
@@ -44,6 +53,7 @@ create table errands_workers (
     slots bigint not null, running bigint not null, version text not null,
     started_at bigint not null, seen_at bigint not null, gone_at bigint
 );
+{SCHEDULES}
 insert into errands_meta values ('schema', {VERSION}), ('works_since', {WORKS_SINCE});
 """
 OURS: Mapping[str, Sequence[str]] = {
@@ -51,8 +61,10 @@ OURS: Mapping[str, Sequence[str]] = {
     "errands_enlisted": ("worker",),
     "errands_jobs": COLUMNS,
     "errands_workers": BEATS,
+    "errands_schedules": PLANS,
 }
-UPGRADES: Mapping[int, str] = {}  # from this version to the next
+LATER = ("errands_schedules",)  # tables that older versions did not have
+UPGRADES: Mapping[int, str] = {1: SCHEDULES}  # from this version to the next
 
 LOCK = "select pg_advisory_xact_lock(hashtextextended(%(name)s, 0))"
 THERE = """
@@ -127,7 +139,8 @@ async def _version(session: Session, schema: str, shown: str) -> int | None:
     there = {str(name): set(columns) for name, columns in await _there(session, schema)}
     if not set(there) & set(OURS):
         return None
-    strange = [name for name, columns in OURS.items() if not set(columns) <= there.get(name, set())]
+    owed = {name: set(each) for name, each in OURS.items() if name in there or name not in LATER}
+    strange = [name for name, columns in owed.items() if not columns <= there.get(name, set())]
     if strange:
         raise NotAStore(
             f"{shown}: {strange[0]} in the schema {schema!r} was not made by Errands, or not by "

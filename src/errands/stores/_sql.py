@@ -15,14 +15,16 @@ from typing import Any
 from .._job import Job, State
 from .._store import OnConflict, Query, rival_within
 from ..errors import JobExists, NotAStore, SchemaTooNew
-from . import _sql_workers
+from . import _sql_schedules, _sql_workers
 from ._beats import COLUMNS as BEATS
 from ._database import Database
+from ._plans import COLUMNS as PLANS
+from ._plans import NAME as SCHEDULES
 from ._reading import ROWS, UNFINISHED, by_id, many, one, read
 from ._rows import COLUMNS, as_json, ms
 from ._writing import insert, report_progress, update, write
 
-VERSION = 2  # of the tables below; a change adds a step to `UPGRADES`
+VERSION = 3  # of the tables below; a change adds a step to `UPGRADES`
 
 FINISHED = "state in ('done', 'failed', 'cancelled')"
 
@@ -43,11 +45,13 @@ create unique index errands_key on errands_jobs (key) where key is not null and 
 create index errands_held on errands_jobs (worker) where state = 'running';
 create index errands_finished on errands_jobs (finished_at) where {FINISHED};
 {_sql_workers.TABLE}
+{_sql_schedules.TABLE}
 insert into errands_meta values ('schema', {VERSION});
 """
 OURS = ("errands_meta", "errands_jobs")
 UPGRADES: Mapping[int, str] = {  # from this version to the next
     1: f"{_sql_workers.TABLE} drop index if exists errands_free; {FREE}",  # at first without tasks
+    2: _sql_schedules.TABLE,
 }
 
 
@@ -75,6 +79,7 @@ def prepare(db: Database, paths: list[str]) -> list[None]:
         db.execute("update errands_meta set value = ? where name = 'schema'", (version + 1,))
     _require(db, paths[0], OURS[1], COLUMNS)
     _require(db, paths[0], _sql_workers.NAME, BEATS)
+    _require(db, paths[0], SCHEDULES, PLANS)
     return [None] * len(paths)
 
 

@@ -13,6 +13,7 @@ from typing import Any, Self
 from .._clock import local_time
 from .._heartbeat import Heartbeat
 from .._job import Job, State
+from .._schedule import Schedule
 from .._store import Claim, OnConflict, Query, rival_within
 from ..errors import JobExists, UnfitConnection
 from ._bell import Bell, is_news
@@ -40,6 +41,7 @@ class MemoryStore:
         self._jobs: dict[str, Job] = {}
         self._keys: dict[str, str] = {}
         self._workers: dict[str, Heartbeat] = {}
+        self._schedules: dict[str, Schedule] = {}
         self._heaps: defaultdict[Place, list[Entry]] = defaultdict(list)
         self._lock = threading.RLock()  # `extend` comes from another thread
         self._bell = Bell()
@@ -170,6 +172,23 @@ class MemoryStore:
         for worker in old:
             del self._workers[worker]
         return len(old)
+
+    async def schedules(self) -> list[Schedule]:
+        """See `Store.schedules`."""
+        return [self._schedules[name] for name in sorted(self._schedules)]
+
+    async def put_schedules(self, schedules: Sequence[Schedule]) -> set[str]:
+        """See `Store.put_schedules`."""
+        for schedule in schedules:
+            there = self._schedules.get(schedule.name)
+            if (0 if there is None else there.version) == schedule.version - 1:
+                self._schedules[schedule.name] = schedule
+        return {each.name for each in schedules if self._schedules.get(each.name) == each}
+
+    async def remove_schedules(self, names: Collection[str]) -> None:
+        """See `Store.remove_schedules`."""
+        for name in names:
+            self._schedules.pop(name, None)
 
     async def now(self) -> datetime:
         """See `Store.now`."""

@@ -12,6 +12,7 @@ from .._clock import local_time
 from .._finish import finish
 from .._heartbeat import Heartbeat
 from .._job import Job, State
+from .._schedule import Schedule
 from .._store import Claim, OnConflict, Query
 from ..errors import SetupError, UnfitConnection
 from . import _fork
@@ -21,7 +22,15 @@ try:
     import psycopg
     from psycopg.errors import UniqueViolation
 
-    from . import _borrowed_pg, _pg_adding, _pg_schema, _pg_sql, _pg_statements, _pg_workers
+    from . import (
+        _borrowed_pg,
+        _pg_adding,
+        _pg_schedules,
+        _pg_schema,
+        _pg_sql,
+        _pg_statements,
+        _pg_workers,
+    )
     from ._borrowed_pg import Borrowed, borrowed
     from ._pg_address import address_of
     from ._pg_errors import translated
@@ -195,6 +204,18 @@ class PostgresStore:
     async def prune_workers(self, before: datetime) -> int:
         """See `Store.prune_workers`."""
         return await self._looking.call(_pg_workers.prune_workers, before)  # type: ignore[no-any-return]  # as above
+
+    async def schedules(self) -> list[Schedule]:
+        """See `Store.schedules`."""
+        return await self._looking.call(_pg_schedules.schedules, None)  # type: ignore[no-any-return]  # as above
+
+    async def put_schedules(self, schedules: Sequence[Schedule]) -> set[str]:
+        """See `Store.put_schedules`."""
+        return await self._saving.call(_pg_schedules.put, schedules)  # type: ignore[no-any-return]  # as above
+
+    async def remove_schedules(self, names: Collection[str]) -> None:
+        """See `Store.remove_schedules`."""
+        await self._saving.call(_pg_schedules.remove, names)
 
     async def now(self) -> datetime:
         """See `Store.now`: the server's clock, the only one that all machines share."""

@@ -15,8 +15,9 @@ from .._clock import local_time
 from .._finish import finish
 from .._heartbeat import Heartbeat
 from .._job import Job, State
+from .._schedule import Schedule
 from .._store import Claim, OnConflict, Query
-from . import _claims, _drivers, _fork, _sql, _sql_workers
+from . import _claims, _drivers, _fork, _sql, _sql_schedules, _sql_workers
 from ._bell import Bell, Echo, is_news
 from ._borrowed_sqlite import within
 from ._database import Database, OwnDatabase
@@ -170,6 +171,18 @@ class SQLiteStore:
     async def prune_workers(self, before: datetime) -> int:
         """See `Store.prune_workers`."""
         return await self._writer.call(_sql_workers.prune_workers, before)  # type: ignore[no-any-return]  # as above
+
+    async def schedules(self) -> list[Schedule]:
+        """See `Store.schedules`."""
+        return await self._reader.call(_sql_schedules.schedules, None)  # type: ignore[no-any-return]  # as above
+
+    async def put_schedules(self, schedules: Sequence[Schedule]) -> set[str]:
+        """See `Store.put_schedules`."""
+        return await self._writer.call(_sql_schedules.put, schedules)  # type: ignore[no-any-return]  # as above
+
+    async def remove_schedules(self, names: Collection[str]) -> None:
+        """See `Store.remove_schedules`."""
+        await self._writer.call(_sql_schedules.remove, names)
 
     async def now(self) -> datetime:
         """See `Store.now`: all who share the file share this machine's clock."""

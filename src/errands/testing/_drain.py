@@ -33,6 +33,7 @@ async def _unfinished(errands: Errands) -> list[str]:
     jobs = await errands.jobs(states=[State.QUEUED, State.RUNNING], limit=1000)
     now = errands.now()
     left = [f"{job.task} ({job.state})" for job in jobs if _is_due(job, now)]
+    left += ["a schedule whose time has come"] * errands.is_behind
     return left + [f"{errands.pending} local tasks"] * bool(errands.pending)
 
 
