@@ -192,9 +192,13 @@ class Server:
 
     def _answer(self, path: str) -> httpx.Response | None:
         try:
-            return client.get(f"http://127.0.0.1:{self.port}{path}", timeout=LONGEST)
-        except httpx.TransportError:
+            response = client.get(f"http://127.0.0.1:{self.port}{path}", timeout=LONGEST)
+        except httpx.TransportError as error:
+            print(f"{path}: {error!r}")  # shown where the test fails
             return None
+        if not response.is_success:
+            print(f"{path}: {response.status_code} {response.text[:500]}")
+        return response
 
 
 def wait_until(ask: Callable[[], T], what: str | Callable[[], str], seconds: float = LONGEST) -> T:
