@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from .._heartbeat import Heartbeat
@@ -35,11 +34,7 @@ def heartbeat_of(row: Sequence[Any]) -> Heartbeat:
         slots=slots,
         running=running,
         version=version,
-        started_at=_at(started_at),
-        seen_at=_at(seen_at),
+        started_at=instant(started_at),
+        seen_at=instant(seen_at),
         gone_at=instant(gone_at),
     )
-
-
-def _at(ms: int) -> datetime:
-    return datetime.fromtimestamp(ms / 1000, UTC)

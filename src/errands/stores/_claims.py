@@ -9,8 +9,8 @@ from itertools import groupby
 from .._job import Job
 from .._store import Claim
 from ._database import Database
-from ._reading import ROWS, UNFINISHED, by_id, one, read
-from ._rows import decode, instant, ms
+from ._reading import ROWS, by_id, one, read
+from ._rows import UNFINISHED, decode, instant, ms
 from ._writing import update, write
 
 Place = tuple[str, int, str]  # queue, priority, task

@@ -11,16 +11,13 @@ from ..errors import NotAStore, SchemaTooNew, SetupError, StoreUnavailable
 from ._beats import COLUMNS as BEATS
 from ._pg_link import Row, Session
 from ._plans import COLUMNS as PLANS
-from ._rows import COLUMNS
+from ._rows import COLUMNS, FINISHED, UNFINISHED
 
 OLDEST_SERVER = 13
 VERSION = 2  # of the tables below; a change adds a step to `UPGRADES`
 # The oldest version of this code whose statements still work on these tables. An upgrade that
 # only adds leaves it, so that old processes may start anew while a deployment is under way.
 WORKS_SINCE = 1
-
-UNFINISHED = "state in ('queued', 'running')"
-FINISHED = "state in ('done', 'failed', 'cancelled')"
 
 SCHEDULES = """
 create table errands_schedules (

@@ -6,7 +6,6 @@ Each statement is a transaction of its own.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -17,7 +16,6 @@ from ._pg_statements import (
     CLAIM,
     COUNT,
     DEAD,
-    NAMES,
     NEXT,
     NOTIFY,
     PLACE,
@@ -31,7 +29,7 @@ from ._pg_statements import (
     by_id,
     ids_of,
 )
-from ._rows import CHANGING, as_job, changed, instant, ms, reported
+from ._rows import CHANGING, NAMES, as_job, changed, instant, is_stored, ms, reported
 
 
 async def claim(session: Session, calls: list[Claim]) -> list[list[Job]]:
@@ -67,7 +65,7 @@ async def save(session: Session, calls: list[Sequence[Job]]) -> list[set[str]]:
     refused = [job.id for job in every if id(job) not in written]
     there = {job.id: job for job in await by_id(session, refused)}
     return [
-        {job.id for job in jobs if id(job) in written or _is_stored(job, there.get(job.id))}
+        {job.id for job in jobs if id(job) in written or is_stored(job, there.get(job.id))}
         for jobs in calls
     ]
 
@@ -202,7 +200,3 @@ def _layers(jobs: Iterable[Job]) -> Iterator[list[Job]]:
             layers.append({job.id: job})
     for layer in layers:
         yield sorted(layer.values(), key=lambda job: job.id)
-
-
-def _is_stored(job: Job, there: Job | None) -> bool:
-    return there is not None and replace(job, key=there.key) == there

@@ -11,8 +11,7 @@ from typing import Any
 
 from .._job import HISTORY, LOST, Job, Outcome
 from ._pg_link import Session
-from ._pg_schema import FINISHED, UNFINISHED
-from ._rows import CHANGING, COLUMNS, as_job, as_json
+from ._rows import CHANGING, COLUMNS, FINISHED, NAMES, UNFINISHED, as_job, as_json
 
 SETTLING = 10.0  # seconds that workers have to come back, after a server was away
 
@@ -27,7 +26,6 @@ def given(columns: Sequence[str]) -> str:
     return f"json_to_recordset(%(jobs)s::json) as new ({', '.join(typed)})"
 
 
-NAMES = ", ".join(COLUMNS)
 JOB = ", ".join(f"j.{name}" for name in COLUMNS)
 INSERT = f"""
 insert into errands_jobs ({NAMES}) select {NAMES} from {given(COLUMNS)}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from .._schedule import Schedule
@@ -32,6 +31,6 @@ def schedule_of(row: Sequence[Any]) -> Schedule:
     return Schedule(
         name=name, task=task, spec=spec, payload=payload, declared=declared,
         is_paused=bool(is_paused), is_removed=bool(is_removed), last_tick=instant(last_tick),
-        next_tick=instant(next_tick), known_at=datetime.fromtimestamp(known_at / 1000, UTC),
+        next_tick=instant(next_tick), known_at=instant(known_at),
         known_by=known_by, version=version,
     )  # fmt: skip  # as above

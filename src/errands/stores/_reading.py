@@ -7,10 +7,8 @@ from typing import Any
 
 from .._job import Job
 from ._database import Database
-from ._rows import COLUMNS, as_job, as_json, decode
+from ._rows import NAMES, as_job, as_json, decode
 
-UNFINISHED = "state in ('queued', 'running')"
-NAMES = ", ".join(COLUMNS)
 ROWS = f"json_group_array(json_array({NAMES}))"
 
 

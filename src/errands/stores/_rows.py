@@ -8,6 +8,7 @@ one store to another as they are.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, overload
 
@@ -22,6 +23,9 @@ COLUMNS = (
 )  # fmt: skip  # as they stand in a row
 CHANGING = COLUMNS[8:]  # by the transitions of a job that is stored
 
+NAMES = ", ".join(COLUMNS)
+UNFINISHED = "state in ('queued', 'running')"
+FINISHED = "state in ('done', 'failed', 'cancelled')"
 STATES = {str(state): state for state in State}
 
 decode = msgspec.json.Decoder().decode
@@ -36,11 +40,11 @@ def as_job(row: Sequence[Any]) -> Job:
     """The job of a row of `COLUMNS`."""
     (id_, task, payload, queue, priority, key, added_at, due_at, free_at, state, attempt, worker,
      started_at, finished_at, result, progress, history, version) = row  # fmt: skip  # as above
-    due = _at(due_at)
+    due = instant(due_at)
     return Job.of(
         id=id_, task=task, payload=payload, queue=queue, priority=priority, key=key,
-        added_at=due if added_at == due_at else _at(added_at), due_at=due,
-        free_at=due if free_at == due_at else _at(free_at), state=STATES[state],
+        added_at=due if added_at == due_at else instant(added_at), due_at=due,
+        free_at=due if free_at == due_at else instant(free_at), state=STATES[state],
         attempt=attempt, worker=worker, started_at=instant(started_at),
         finished_at=instant(finished_at), result=result,
         progress=Progress(*decode(progress)) if progress else None,
@@ -65,7 +69,7 @@ def _history_text(history: tuple[Attempt, ...]) -> str | None:
 
 
 def _attempt(number: int, worker: str, start: int, end: int, outcome: str, error: str) -> Attempt:
-    return Attempt(number, worker, _at(start), _at(end), Outcome(outcome), error)
+    return Attempt(number, worker, instant(start), instant(end), Outcome(outcome), error)
 
 
 @overload
@@ -77,13 +81,18 @@ def ms(instant: datetime | None) -> int | None:
     return None if instant is None else round(instant.timestamp() * 1000)
 
 
-def _at(ms: int) -> datetime:
-    return datetime.fromtimestamp(ms / 1000, UTC)
-
-
+@overload
+def instant(ms: int) -> datetime: ...
+@overload
+def instant(ms: int | None) -> datetime | None: ...
 def instant(ms: int | None) -> datetime | None:
     """A stored instant."""
-    return None if ms is None else _at(ms)
+    return None if ms is None else datetime.fromtimestamp(ms / 1000, UTC)
+
+
+def is_stored(job: Job, there: Job | None) -> bool:
+    """Whether what is there is this job; its key may have been taken since."""
+    return there is not None and replace(job, key=there.key) == there
 
 
 def new(job: Job) -> tuple[Any, ...]:

@@ -8,7 +8,6 @@ one JSON array.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -20,13 +19,11 @@ from ._beats import COLUMNS as BEATS
 from ._database import Database
 from ._plans import COLUMNS as PLANS
 from ._plans import NAME as SCHEDULES
-from ._reading import ROWS, UNFINISHED, by_id, many, one, read
-from ._rows import COLUMNS, as_json, ms
+from ._reading import ROWS, by_id, many, one, read
+from ._rows import COLUMNS, FINISHED, UNFINISHED, as_json, is_stored, ms
 from ._writing import insert, report_progress, update, write
 
 VERSION = 3  # of the tables below; a change adds a step to `UPGRADES`
-
-FINISHED = "state in ('done', 'failed', 'cancelled')"
 
 FREE = f"""
 create index errands_free on errands_jobs (queue, priority, task, free_at) where {UNFINISHED};
@@ -113,7 +110,7 @@ def save(db: Database, calls: list[Sequence[Job]]) -> list[set[str]]:
     if write(db, update, changed) == len(changed):
         return [{job.id for job in jobs} for jobs in calls]
     there = {job.id: job for job in by_id(db, [job.id for job in changed])}
-    return [{job.id for job in jobs if _is_stored(job, there.get(job.id))} for jobs in calls]
+    return [{job.id for job in jobs if is_stored(job, there.get(job.id))} for jobs in calls]
 
 
 def report(db: Database, calls: list[Collection[Job]]) -> list[None]:
@@ -230,7 +227,3 @@ def _replace(db: Database, job: Job) -> Job:
         db.execute("update errands_jobs set key = null where id = ?", (there.id,))
     write(db, insert, [job])
     return job
-
-
-def _is_stored(job: Job, there: Job | None) -> bool:
-    return there is not None and replace(job, key=there.key) == there
