@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from server_driver import Effect, wait_until
+from stored_jobs import stored_at
 from worker_driver import Workplace, named
 
 from errands import Errands, Job, Outcome, State
@@ -45,17 +45,7 @@ class Anywhere(Workplace):
 
     def stored(self) -> dict[str, Job]:
         """All jobs in the store, by the text that each was given."""
-
-        async def look() -> dict[str, Job]:
-            found: dict[str, Job] = {}
-            async with Errands(self.url) as errands:
-                page = await errands.jobs(limit=1000)
-                while page:
-                    found |= {json.loads(job.payload)["text"]: job for job in page}
-                    page = await errands.jobs(limit=1000, before=page[-1].id)
-            return found
-
-        return asyncio.run(look())
+        return stored_at(self.url)
 
     def wait_until_done(self, texts: Sequence[str]) -> None:
         """Return once the store says so of all these jobs."""

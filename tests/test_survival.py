@@ -28,6 +28,7 @@ from typing import Any
 import apsw
 import pytest
 from server_driver import HERE, LONGEST, Effect, Server, World, wait_until
+from stored_jobs import stored_at
 
 from errands import Errands, Job, Outcome, State
 from errands.errors import SchemaTooNew, StoreUnavailable
@@ -56,17 +57,7 @@ def asked(world: World, sql: str) -> list[tuple[Any, ...]]:
 
 def stored(world: World) -> dict[str, Job]:
     """All jobs in the store, however many, by the text that each was given."""
-
-    async def look() -> dict[str, Job]:
-        found: dict[str, Job] = {}
-        async with Errands(world.url) as errands:
-            page = await errands.jobs(limit=1000)
-            while page:
-                found |= {json.loads(job.payload)["text"]: job for job in page}
-                page = await errands.jobs(limit=1000, before=page[-1].id)
-        return found
-
-    return asyncio.run(look())
+    return stored_at(world.url)
 
 
 def is_done(world: World, *texts: str) -> bool:
