@@ -36,6 +36,7 @@ class Query:
     queue: str | None = None
     task: str | None = None
     key: str | None = None
+    group: str | None = None
     text: str | None = None
     before: str | None = None
     limit: int = 50
@@ -125,7 +126,8 @@ class Store(Protocol):
         An id that is missing from the answer was changed by somebody else, or it would be the
         second unfinished job of its key. Saving what is
         stored already counts as written: a save whose answer was lost may be repeated.
-        The key is not written: `replace` may have taken it.
+        The key is not written: `replace` may have taken it. Nor is `is_cancelling`, but that a
+        job which had ended is asked to be cancelled no longer.
         """
         ...
 

@@ -16,7 +16,8 @@ from ._rows import CHANGING, COLUMNS, FINISHED, NAMES, UNFINISHED, as_job, as_js
 SETTLING = 10.0  # seconds that workers have to come back, after a server was away
 
 NUMBERS = {
-    "priority", "added_at", "due_at", "free_at", "attempt", "started_at", "finished_at", "version"
+    "priority", "runs_anyway", "is_cancelling", "added_at", "due_at", "free_at", "attempt",
+    "started_at", "finished_at", "version",
 }  # fmt: skip  # a set
 
 
@@ -32,7 +33,8 @@ insert into errands_jobs ({NAMES}) select {NAMES} from {given(COLUMNS)}
 on conflict do nothing returning id
 """
 UPDATE = f"""
-update errands_jobs as j set {", ".join(f"{name} = new.{name}" for name in CHANGING)}
+update errands_jobs as j set {", ".join(f"{name} = new.{name}" for name in CHANGING)},
+is_cancelling = case when j.finished_at is null then j.is_cancelling end
 from {given(("id", *CHANGING))}
 where j.id = new.id and j.version = new.version - 1 returning j.id
 """

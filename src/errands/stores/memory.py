@@ -223,7 +223,8 @@ class MemoryStore:
         there = self._jobs.get(job.id)
         if there is None:
             return False
-        job = replace(job, key=there.key)
+        asked = there.is_cancelling and there.finished_at is None
+        job = replace(job, key=there.key, is_cancelling=asked)
         if there.version == job.version - 1 and self._rival(job) is None:
             self._put(job)
             return True
@@ -291,6 +292,7 @@ def _matches(job: Job, query: Query) -> bool:
         and query.queue in (None, job.queue)
         and query.task in (None, job.task)
         and query.key in (None, job.key)
+        and query.group in (None, job.group)
         and (query.before is None or job.id < query.before)
         and (query.text is None or _contains(job, query.text))
     )

@@ -159,7 +159,8 @@ class PostgresStore:
 
     async def find(self, query: Query) -> list[Job]:
         """See `Store.find`."""
-        if any("\0" in (text or "") for text in (query.queue, query.task, query.key, query.text)):
+        texts = (query.queue, query.task, query.key, query.group, query.text)
+        if any("\0" in (text or "") for text in texts):
             return []
         return await self._looking.call(_pg_sql.find, query)  # type: ignore[no-any-return]  # as above
 
