@@ -219,7 +219,7 @@ async def test_tables_of_version_1_become_those_of_today(
     schema, first = schema_in(postgres_url), job()
     async with PostgresStore(postgres_url) as store:
         await store.add([first])
-    postgres.execute(f"drop table {schema}.errands_schedules")
+    postgres.execute(f"drop table {schema}.errands_schedules, {schema}.errands_orders")
     for column in _pg_schema.NEW:
         postgres.execute(f"alter table {schema}.errands_jobs drop column {column}")
     postgres.execute(f"update {schema}.errands_meta set value = 1 where name = 'schema'")

@@ -24,6 +24,7 @@ from ._schedules import Schedules
 from ._serving import Serving
 from ._settings import Settings, require_numbers, require_queues
 from ._spec import Spec
+from ._steering import Steering
 from ._store import OnConflict, Query, Store
 from ._task import Declared, Task, name_of
 from .stores import store_at, without_password
@@ -34,7 +35,7 @@ R = TypeVar("R")
 DAY = 86_400.0
 
 
-class Errands(Serving):
+class Errands(Serving, Steering):
     """Background tasks for one application.
 
     Args:

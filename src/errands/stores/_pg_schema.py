@@ -10,6 +10,8 @@ from psycopg import errors, sql
 from ..errors import NotAStore, SchemaTooNew, SetupError, StoreUnavailable
 from ._beats import COLUMNS as BEATS
 from ._pg_link import Row, Session
+from ._pg_orders import COLUMNS as ORDERED
+from ._pg_orders import TABLE as ORDERS
 from ._plans import COLUMNS as PLANS
 from ._rows import COLUMNS, FINISHED, UNFINISHED
 
@@ -60,6 +62,7 @@ create table errands_workers (
 );
 {GROUPS}
 {SCHEDULES}
+{ORDERS}
 insert into errands_meta values ('schema', {VERSION}), ('works_since', {WORKS_SINCE});
 """
 NEW = {column.split()[0] for column in LATER_COLUMNS}
@@ -69,11 +72,13 @@ OURS: Mapping[str, Sequence[str]] = {
     "errands_jobs": [name for name in COLUMNS if name not in NEW],
     "errands_workers": BEATS,
     "errands_schedules": PLANS,
+    "errands_orders": ORDERED,
 }
-LATER = ("errands_schedules",)  # tables that older versions did not have
+LATER = ("errands_schedules", "errands_orders")  # tables that older versions did not have
 UPGRADES: Mapping[int, str] = {  # from this version to the next
     1: SCHEDULES,
-    2: "".join(f"alter table errands_jobs add column {each};" for each in LATER_COLUMNS) + GROUPS,
+    2: "".join(f"alter table errands_jobs add column {each};" for each in LATER_COLUMNS)
+    + f"{GROUPS} {ORDERS}",
 }
 
 LOCK = "select pg_advisory_xact_lock(hashtextextended(%(name)s, 0))"

@@ -63,7 +63,8 @@ select id from held
 BY_ID = f"select {NAMES} from errands_jobs where id = any(%(ids)s::text[])"
 BY_KEY = f"select {NAMES} from errands_jobs where key = %(key)s and {UNFINISHED}"
 
-# Every queue, task and priority that has a job, found by skipping through the index.
+# Every queue, task and priority that has a job and is not paused, found by skipping through the
+# index.
 PLACES = f"""
 with recursive place (queue, task, priority) as (
     (select queue, task, priority from errands_jobs where {UNFINISHED}
@@ -77,6 +78,8 @@ with recursive place (queue, task, priority) as (
 ), wanted as materialized (
     select * from place where task = any(%(tasks)s::text[])
     and (%(queues)s::text[] is null or queue = any(%(queues)s::text[]))
+    and queue not in (select name from errands_orders where kind = 'queue')
+    and task not in (select name from errands_orders where kind = 'task')
 )"""
 AT_PLACE = (
     f"{UNFINISHED} and (j.queue, j.task, j.priority) = ({{0}}.queue, {{0}}.task, {{0}}.priority)"

@@ -14,7 +14,7 @@ from typing import Any
 from .._job import Job, State
 from .._store import OnConflict, Query, rival_within
 from ..errors import JobExists, NotAStore, SchemaTooNew
-from . import _sql_schedules, _sql_workers
+from . import _sql_orders, _sql_schedules, _sql_workers
 from ._beats import COLUMNS as BEATS
 from ._database import Database
 from ._plans import COLUMNS as PLANS
@@ -50,13 +50,15 @@ create index errands_finished on errands_jobs (finished_at) where {FINISHED};
 {GROUPS}
 {_sql_workers.TABLE}
 {_sql_schedules.TABLE}
+{_sql_orders.TABLE}
 insert into errands_meta values ('schema', {VERSION});
 """
 OURS = ("errands_meta", "errands_jobs")
 UPGRADES: Mapping[int, str] = {  # from this version to the next
     1: f"{_sql_workers.TABLE} drop index if exists errands_free; {FREE}",  # at first without tasks
     2: _sql_schedules.TABLE,
-    3: "".join(f"alter table errands_jobs add column {each};" for each in LATER) + GROUPS,
+    3: "".join(f"alter table errands_jobs add column {each};" for each in LATER)
+    + f"{GROUPS} {_sql_orders.TABLE}",
 }
 
 
@@ -85,6 +87,7 @@ def prepare(db: Database, paths: list[str]) -> list[None]:
     _require(db, paths[0], OURS[1], COLUMNS)
     _require(db, paths[0], _sql_workers.NAME, BEATS)
     _require(db, paths[0], SCHEDULES, PLANS)
+    _require(db, paths[0], _sql_orders.NAME, _sql_orders.COLUMNS)
     return [None] * len(paths)
 
 
