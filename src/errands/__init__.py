@@ -6,6 +6,7 @@ from ._background import AddingLater, BackgroundTasks
 from ._clock import Clock, Timer
 from ._cron import Cron, cron
 from ._heartbeat import Heartbeat
+from ._hooks import EventName, Hook
 from ._job import Attempt, Job, Outcome, Progress, State, new_id
 from ._moving import Move, move
 from ._order import Order, OrderKind
@@ -33,8 +34,10 @@ __all__ = [
     "Declared",
     "Errands",
     "ErrandsError",
+    "EventName",
     "Every",
     "Heartbeat",
+    "Hook",
     "Job",
     "Middleware",
     "Move",
