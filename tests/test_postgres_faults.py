@@ -20,8 +20,9 @@ from pathlib import Path
 
 import pytest
 from deaths import APP, Anywhere, outcomes
+from ports import free_port
 from postgres_server import PostgresServer, running_server
-from server_driver import free_port, wait_until
+from server_driver import wait_until
 from wire import wired
 from worker_driver import Command, named
 

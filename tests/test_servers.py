@@ -14,7 +14,8 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from server_driver import LONGEST, Server, World, free_port, wait_until
+from ports import free_port
+from server_driver import LONGEST, Server, World, wait_until
 
 from errands import Outcome, State
 

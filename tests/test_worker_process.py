@@ -7,7 +7,8 @@ import signal
 from pathlib import Path
 
 import pytest
-from server_driver import free_port, wait_until
+from ports import free_port
+from server_driver import wait_until
 from worker_driver import Workplace
 
 from errands import Outcome, State
