@@ -29,6 +29,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Anywhere:
     return Anywhere(tmp_path, f"sqlite:///{tmp_path}/errands.db")
 
 
+@pytest.mark.alone
 def test_fifty_jobs_of_a_killed_worker_start_again_within_a_second(place: Anywhere) -> None:
     """None is lost, and none runs in two living processes; their leases had long to go."""
     took = []
@@ -57,6 +58,7 @@ def test_fifty_jobs_of_a_killed_worker_start_again_within_a_second(place: Anywhe
     assert min(took) < 1, took
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("is_early", [True, False], ids=["while they run", "when they are done"])
 def test_the_late_writes_of_a_frozen_worker_are_refused(place: Anywhere, is_early: bool) -> None:
     """Its jobs were taken over once, at the end of their leases; the heir's outcomes are kept."""
