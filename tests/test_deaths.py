@@ -29,7 +29,6 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Anywhere:
     return Anywhere(tmp_path, f"sqlite:///{tmp_path}/errands.db")
 
 
-@pytest.mark.alone
 def test_fifty_jobs_of_a_killed_worker_start_again_within_a_second(place: Anywhere) -> None:
     """None is lost, and none runs in two living processes; their leases had long to go."""
     took = []

@@ -266,7 +266,6 @@ async def test_a_save_whose_answer_is_lost_is_written_once(postgres: PostgresSer
     assert 2 == wire.lost
 
 
-@pytest.mark.alone
 def test_jobs_start_although_no_news_is_heard(tmp_path: Path, postgres: PostgresServer) -> None:
     """A worker looks by itself once a second."""
     url = postgres.new_url()

@@ -51,7 +51,6 @@ def test_so_many_processes_work(place: Workplace) -> None:
     assert {effect.pid for effect in place.effects("done")} <= {*worker.pids} - {worker.pid}
 
 
-@pytest.mark.alone
 def test_a_killed_child_is_replaced_and_its_sibling_has_its_jobs(place: Workplace) -> None:
     """Within a second."""
     took = []
