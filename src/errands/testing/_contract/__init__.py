@@ -8,6 +8,7 @@ from ._adding import Adding
 from ._claiming import Claiming
 from ._living import Living
 from ._looking import Looking
+from ._orders import Orders
 from ._saving import Saving
 from ._schedules import Schedules
 from ._workers import Workers
@@ -15,7 +16,7 @@ from ._workers import Workers
 __all__ = ["StoreContract"]
 
 
-class StoreContract(Schedules, Workers, Living, Looking, Saving, Claiming, Adding):
+class StoreContract(Orders, Schedules, Workers, Living, Looking, Saving, Claiming, Adding):
     """Run by every store, ours or a stranger's.
 
     A subclass provides one fixture, `store`: an empty, open store. Two or more handles on

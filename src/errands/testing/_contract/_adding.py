@@ -21,6 +21,8 @@ class Adding:
             payload='{"text":"\\u00fc \\"quoted\\" \\n \x7f"}', queue="mail", priority=-3,
             key="k/ü", state=State.RUNNING, attempt=2, worker="w", started_at=NOW,
             free_at=LATER, progress=Progress(0.5, 3, "half ☃ 😀"), version=7,
+            group="g/ü", waits_for=("a", "b"), runs_anyway=True, concurrency_key="c", rate_key="r",
+            blocked_by="c", is_cancelling=True,
             history=(Attempt(1, "v", NOW, LATER, Outcome.LOST, "why\n'so'"),),
         )  # fmt: skip  # every field
 

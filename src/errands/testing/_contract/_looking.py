@@ -26,7 +26,7 @@ class Looking:
 
     async def test_jobs_are_found_by_what_they_are(self, store: Store) -> None:
         """By state, queue, task, key and text, and by all of it at once."""
-        one = job(queue="a", task="t1", key="k", payload='{"to":"ann%"}')
+        one = job(queue="a", task="t1", key="k", group="g", payload='{"to":"ann%"}')
         two = job(queue="b", task="t2", payload='{"to":"bob"}')
         await store.add([one, two])
         [running] = await store.claim(a_claim(tasks=["t2"]))
@@ -34,6 +34,7 @@ class Looking:
 
         for query in (
             Query(queue="a"), Query(task="t1"), Query(key="k"), Query(text="nn%"),
+            Query(group="g"),
             Query(states=[State.QUEUED]), Query(states=[State.QUEUED], queue="a", text="ann"),
         ):  # fmt: skip  # a table
             assert [one] == await store.find(query), query

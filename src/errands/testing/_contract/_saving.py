@@ -53,6 +53,19 @@ class Saving:
         await store.save([second.cancelled(NOW)])
         assert {first.id} == await store.save([ended.retried(NOW)])
 
+    async def test_a_request_to_cancel_outlasts_saves_until_the_end(self, store: Store) -> None:
+        """Whoever saves a job may not have heard of it; one that is retried begins anew."""
+        await store.add([replace(job(), is_cancelling=True)])
+        [asked] = await store.claim(a_claim())
+        unaware = replace(asked, is_cancelling=False)
+
+        assert {asked.id} == await store.save([again := unaware.failed("boom", NOW, 0)])
+        assert asked.is_cancelling
+        assert replace(again, is_cancelling=True) == await store.get(asked.id)
+        assert {asked.id} == await store.save([ended := again.cancelled(NOW)])
+        assert {asked.id} == await store.save([anew := ended.retried(NOW)])
+        assert anew == await store.get(asked.id)
+
     async def test_what_was_never_added_cannot_be_saved(self, store: Store) -> None:
         """A save makes no job."""
         assert set() == await store.save([job().cancelled(NOW)])
