@@ -17,6 +17,7 @@ from ._clock import Clock
 from ._doubts import Doubts
 from ._finishing import Finishing
 from ._job import Job
+from ._leash import let_go
 from ._runner import Middleware, Run, run
 from ._store import Store
 from ._supervisor import Loop, Patience
@@ -144,8 +145,9 @@ class Runs:
             self._end(held, job.unclaimed())
             self.vacate()
             return
+        held.context = self._context.copy()
         held.task = self._loop.create_task(
-            self._work(held), name=f"{job.task} (job {job.id})", context=self._context.copy()
+            self._work(held), name=f"{job.task} (job {job.id})", context=held.context
         )
 
     def holds(self, job: Job) -> bool:
@@ -254,6 +256,8 @@ class Runs:
             for held in [held for held in running if not held.is_ended]:
                 logger.error("%s ignores its cancellation and is left behind", held.job.task)
                 self._end(held, held.job.released(self._clock.now()))
+                if held.task is not None and held.context is not None:
+                    let_go(held.task, held.context)
 
     async def _save(self) -> None:
         while True:
