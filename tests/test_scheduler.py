@@ -294,6 +294,31 @@ async def test_who_was_asleep_adds_no_tick_again(clock: JumpingClock) -> None:
     assert [job] == again
 
 
+async def test_who_is_late_does_not_add_a_job_again_that_was_pruned(clock: JumpingClock) -> None:
+    """Another process has added it, and it was forgotten as soon as it had run."""
+    inner = MemoryStore()
+    late, other = Place(UnreliableStore(inner), clock), Place(inner, clock)
+    store = late.store
+    assert isinstance(store, UnreliableStore)
+    errands, prompt = late.noting(every(minutes=1)), other.noting(every(minutes=1))
+    async with errands.working():
+        await drain(errands)
+        store.plan["add", store.calls["add"] + 1] = Fault.BEFORE  # it asks again after a while
+        clock.jump(60)
+        await eventually(1, lambda: store.calls["add"])
+        async with prompt.working():
+            await drain(prompt)
+        assert 1 == len(late.ran) + len(other.ran)
+        assert 1 == await inner.prune(clock.now() + HOUR, 10)
+        clock.jump(5)
+        await drain(errands)
+        jobs = await errands.jobs()
+        await late.pass_by(errands, 55)
+
+    assert [] == jobs
+    assert [("tick", 60.0), ("tick", 120.0)] == sorted(other.ran + late.ran)
+
+
 @pytest.mark.parametrize("fault", [Fault.BEFORE, Fault.AFTER])
 @pytest.mark.parametrize("method", ["add", "put_schedules", "schedules"])
 async def test_a_store_that_fails_now_and_then_costs_no_tick(
