@@ -94,6 +94,11 @@ class Runs:
         return {run.job.task for run in self._held.values()}
 
     @property
+    def jobs(self) -> list[Job]:
+        """The jobs that run now."""
+        return [run.job for run in self._held.values() if run.task and not run.is_ended]
+
+    @property
     def has_suspect(self) -> bool:
         """Whether a job is here that lost its last workers, and has not lived here for a while."""
         since = self._clock.now() - PROBATION
@@ -176,11 +181,17 @@ class Runs:
             else:
                 self._give_up(held)
 
+    def give_back(self, job: Job) -> None:
+        """Cancel the run of a job, which then goes back."""
+        held = self._held.get(job.id)
+        if held is not None and held.task is not None and not held.is_ended:
+            held.task.cancel("it goes to another worker")
+
     def recall(self) -> None:
         """Cancel all that runs, and start no more: what ends now goes back."""
         self._is_stopping = True
         for held in self._held.values():
-            if held.task is not None and not held.is_ended:
+            if held.task is not None and not held.is_ended and not held.task.cancelling():
                 held.task.cancel("the worker stops")
 
     async def stop(self, grace: float, cleanup: float) -> None:

@@ -157,7 +157,7 @@ class SQLiteStore:
             freed += await self._writer.call(_sql.free, (worker, now))
             await self._writer.call(_sql_workers.bury, (worker, now))
         if freed:
-            self._bell.ring()
+            self._ring()
         return freed
 
     async def beat(self, heartbeat: Heartbeat) -> None:
