@@ -57,6 +57,11 @@ class SQLiteStore:
         self._echo = Echo(self._ring)
         self.listen = self._bell.listen
 
+    @property
+    def path(self) -> Path:
+        """The file, which need not be there yet."""
+        return self._path
+
     async def __aenter__(self) -> Self:
         """Open the file, make or upgrade its tables."""
         path = str(self._path)
