@@ -58,9 +58,10 @@ def are_done(place: Anywhere, number: int) -> bool:
     return number == sum(job.state is State.DONE for job in jobs_at(place))
 
 
+@pytest.mark.alone
 def test_a_thousand_schedules_that_are_due_together_make_a_thousand_jobs(place: Anywhere) -> None:
     """In four processes, and within a second."""
-    once = datetime.fromtimestamp(int(time.time()) + 8, UTC)
+    once = datetime.fromtimestamp(int(time.time()) + 6, UTC)
     with place.started(
         "--processes", str(PROCESSES), target=TARGET, ONCE=str(once.timestamp()), MANY=str(MANY)
     ) as worker:
@@ -99,6 +100,7 @@ def test_processes_that_are_killed_cost_no_tick_and_make_none_twice(place: Anywh
     require_each_tick_once(place, KILLS)
 
 
+@pytest.mark.alone
 def test_a_schedule_is_taken_over_within_a_second(place: Anywhere) -> None:
     """Of the process that dealt with its last tick, at a power cut: no tick starts later."""
     once = str(int(time.time()))

@@ -134,6 +134,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Anywhere:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_the_services_of_a_killed_process_are_spread_within_a_second(place: Anywhere) -> None:
     """Real processes share six of them; one is killed, and the others share what it had."""
 

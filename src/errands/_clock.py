@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 QUESTIONS = 4  # after the time, at the most
@@ -25,7 +25,13 @@ class Timer(Protocol):
 
 
 class Clock:
-    """Tells the store's time, and waits by it."""
+    """Tells the store's time, and waits by it.
+
+    Attributes:
+        skew: Seconds by which this machine's clock was ahead of the store's when it was asked.
+    """
+
+    skew = 0.0
 
     def __init__(self) -> None:
         """Start from this machine's time, until `follow` has asked the store."""
@@ -41,13 +47,15 @@ class Clock:
 
         Of several questions the quickest counts: it says best when it was answered.
         """
-        answers: list[tuple[float, datetime, float]] = []
+        answers: list[tuple[float, datetime, float, datetime]] = []
         while len(answers) < QUESTIONS and not (answers and answers[-1][0] <= SURE):
             before = time.monotonic()
             instant = await ask()
             after = time.monotonic()
-            answers.append((after - before, instant, (before + after) / 2))
-        _, instant, at = min(answers)
+            middle = datetime.now(UTC) - timedelta(seconds=(after - before) / 2)
+            answers.append((after - before, instant, (before + after) / 2, middle))
+        _, instant, at, middle = min(answers)
+        self.skew = (middle - instant).total_seconds()
         self._set(instant, at)
 
     def call_later(self, seconds: float, callback: Callable[[], object]) -> Timer:

@@ -69,6 +69,7 @@ class Runs:
         self._nothing_runs.set()
         self._nothing_held.set()
         self._busy, self._is_stopping = 0, False
+        self.advanced: Callable[[Sequence[Job]], object] = len  # told what progress is stored
         self.released = 0  # jobs that went back unfinished when we stopped
         self._context = copy_context()
         self._loop = asyncio.get_running_loop()
@@ -335,6 +336,7 @@ class Runs:
             jobs = [held.job for held in advanced.values() if not held.is_settling]
             if jobs:
                 await self._patience.until_done(lambda: self._store.report(jobs))  # noqa: B023  # as above
+                self.advanced(jobs)
             await self._clock.sleep(TELL)
 
 

@@ -148,6 +148,14 @@ class SQLiteStore:
         """See `Store.count`."""
         return await self._reader.call(_sql.count, None)  # type: ignore[no-any-return]  # as above
 
+    async def backlog(self, queue: str, most: int) -> int:
+        """See `Store.backlog`."""
+        return await self._reader.call(_sql.backlog, (queue, most))  # type: ignore[no-any-return]  # as above
+
+    async def places(self, before: datetime) -> set[tuple[str, str]]:
+        """See `Store.places`."""
+        return await self._reader.call(_claims.places, before)  # type: ignore[no-any-return]  # as above
+
     async def prune(self, before: datetime, limit: int) -> int:
         """See `Store.prune`."""
         return await self._writer.call(_sql.prune, (before, limit))  # type: ignore[no-any-return]  # as above
@@ -234,7 +242,7 @@ class SQLiteStore:
         return await within(connection, self._driver, str(self._path), work)
 
     def _connect(self) -> OwnDatabase:
-        db = _drivers.connected(self._driver, str(self._path))
+        db = _waiting_for_others(lambda: _drivers.connected(self._driver, str(self._path)))
         try:
             db.set_busy_timeout(BUSY)
             _write_ahead(db)
@@ -258,11 +266,19 @@ def _write_ahead(db: Database) -> None:
 
     SQLite asks for an exclusive lock here, and does not wait for it.
     """
+    _waiting_for_others(lambda: db.execute("pragma journal_mode = wal"))
+
+
+def _waiting_for_others(work: Callable[[], T]) -> T:
+    """Do what meets others' locks before there is a busy timeout, or without heeding it.
+
+    To connect may: libraries put hooks on all connections of apsw's (`apsw.connection_hooks`),
+    and apsw's own best practice, which FastHTML's database library applies, writes in one.
+    """
     give_up = time.monotonic() + BUSY / 1000
     while True:
         try:
-            db.execute("pragma journal_mode = wal")
-            return
+            return work()
         except apsw.BusyError:
             if time.monotonic() > give_up:
                 raise
