@@ -68,6 +68,11 @@ class SQLiteStore:
         self._echo = Echo(self._ring)
         self.listen = self._bell.listen
 
+    @property
+    def path(self) -> Path:
+        """The file, which need not be there yet."""
+        return self._path
+
     async def __aenter__(self) -> Self:
         """Open the file, make or upgrade its tables."""
         path = str(self._path)
@@ -176,7 +181,7 @@ class SQLiteStore:
             freed += await self._writer.call(_sql.free, (worker, now))
             await self._writer.call(_sql_workers.bury, (worker, now))
         if freed:
-            self._bell.ring()
+            self._ring()
         return freed
 
     async def beat(self, heartbeat: Heartbeat) -> None:
