@@ -54,27 +54,31 @@ def schedules_at(place: Anywhere) -> list[Schedule]:
     return asyncio.run(look())
 
 
-def are_done(place: Anywhere, number: int) -> bool:
-    return number == sum(job.state is State.DONE for job in jobs_at(place))
+def are_done(place: Anywhere, number: int, due_at: datetime) -> bool:
+    done = [job for job in jobs_at(place) if job.state is State.DONE]
+    return number == sum(job.due_at == due_at for job in done)
 
 
 @pytest.mark.alone
 def test_a_thousand_schedules_that_are_due_together_make_a_thousand_jobs(place: Anywhere) -> None:
     """In four processes, and within a second."""
-    once = datetime.fromtimestamp(int(time.time()) + 6, UTC)
-    with place.started(
-        "--processes", str(PROCESSES), target=TARGET, ONCE=str(once.timestamp()), MANY=str(MANY)
-    ) as worker:
-        worker.wait_until_started(PROCESSES)
-        assert datetime.now(UTC) < once - 2 * SECOND, "this machine is too slow for the test"
-        wait_until(lambda: are_done(place, MANY), "all are done", 40)
-        worker.stop()
-    jobs = jobs_at(place)
+    once, lead = datetime.now(UTC), 6  # seconds
+    while once < datetime.now(UTC) + 2 * SECOND:  # a busy machine starts so many processes later
+        once, lead = datetime.fromtimestamp(int(time.time()) + lead, UTC), 3 * lead
+        with place.started(
+            "--processes", str(PROCESSES), target=TARGET, ONCE=str(once.timestamp()), MANY=str(MANY)
+        ) as worker:
+            worker.wait_until_started(PROCESSES)
+            if once > datetime.now(UTC) + 2 * SECOND:
+                wait_until(partial(are_done, place, MANY, once), "all are done", 40)
+                worker.stop()
+                break
+            worker.stop()
+    jobs = [job for job in jobs_at(place) if job.due_at == once]
 
     assert {str(number): 1 for number in range(MANY)} == Counter(
         job.payload.split('"')[3] for job in jobs
     )
-    assert {once} == {job.due_at for job in jobs}
     assert {1} == {job.attempt for job in jobs}
     assert once + SECOND > max(job.added_at for job in jobs)
 

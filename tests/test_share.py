@@ -101,15 +101,13 @@ async def test_who_does_not_want_a_service_is_not_offered_it_again(
     assert 1 == caplog.text.count("goes to another process")
 
 
+@pytest.mark.parametrize("url", ["sqlite", "postgres"], indirect=True)
 async def test_what_has_run_for_long_stays_where_it_is(url: str, clock: JumpingClock) -> None:
     """A connection that has stood for an hour is not cut for the sake of evenness."""
     one, other = (Errands(url, clock=clock, lease=3600, grace=2) for _ in range(2))
     for errands in (one, other):
         for name in ("a", "b"):
             errands.service(name=name)(asyncio.Event().wait)
-    if url == "memory:":
-        pytest.skip("a store in memory has one process")
-
     async with one.working():
         await eventually(2, lambda: up(one))
         clock.jump(61)
