@@ -14,7 +14,17 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from postgres_server import PostgresServer
 
-from errands import Claim, Job, OnConflict, Progress, Query, State, Store
+from errands import (
+    Claim,
+    Job,
+    OnConflict,
+    Order,
+    OrderKind,
+    Progress,
+    Query,
+    State,
+    Store,
+)
 from errands.errors import JobExists
 from errands.stores import store_at
 from errands.stores.memory import MemoryStore
@@ -69,6 +79,15 @@ steps = st.one_of(
     st.tuples(st.just("remove"), st.lists(numbers, min_size=1, max_size=2, unique=True)),
     st.tuples(st.just("prune"), st.just(MOST)),  # which of many go first is the store's own affair
     st.tuples(st.just("find"), st.sampled_from(list(State)), st.sampled_from([None, "k"])),
+    st.tuples(st.just("cancel"), st.lists(numbers, min_size=1, max_size=2)),
+    st.tuples(st.just("cancelling"), st.sampled_from(["v", "w"])),
+    st.tuples(
+        st.just("order"),
+        st.sampled_from([("queue", "q"), ("queue", "r"), ("task", "t"), ("key", "k")]),
+        st.booleans(),
+    ),
+    st.tuples(st.just("backlog"), st.sampled_from(["q", "r"]), st.integers(1, MOST)),
+    st.tuples(st.just("places")),
     st.tuples(st.just("wait")),
 )
 
@@ -154,6 +173,26 @@ class World:
 
     async def find(self, state: State, key: str | None) -> Any:
         return await self.store.find(Query(states=[state], key=key, limit=5))
+
+    async def cancel(self, numbers: list[int]) -> Any:
+        return sorted(await self.store.request_cancel([job.id for job in self.known(numbers)]))
+
+    async def cancelling(self, worker: str) -> Any:
+        return sorted(await self.store.cancelling(worker))
+
+    async def order(self, order: tuple[OrderKind, str], is_given: bool) -> Any:
+        kind, name = order
+        if is_given:
+            await self.store.put_orders([Order(kind=kind, name=name, since=self.now)])
+        else:
+            await self.store.remove_orders([order])
+        return await self.store.orders()
+
+    async def backlog(self, queue: str, most: int) -> Any:
+        return await self.store.backlog(queue, most)
+
+    async def places(self) -> Any:
+        return sorted(await self.store.places(self.now))
 
     async def wait(self) -> None:
         self.now += SECOND

@@ -131,3 +131,23 @@ async def test_a_hook_of_nothing_is_refused(errands: Errands) -> None:
     async with errands.working():
         with pytest.raises(SetupError, match="before the application starts"):
             errands.on("done")
+
+
+def test_hooks_are_told_in_one_event_loop_after_the_other(url: str) -> None:
+    """As where each test, or each request without a lifespan, has a loop of its own."""
+    errands, told = Errands(url), []
+
+    @errands.on("done")
+    async def hook(job: Job) -> None:
+        told.append(job.id)
+
+    @errands.task
+    async def work() -> None: ...
+
+    async def once() -> str:
+        async with errands.working():
+            job = await errands.add_task(work)
+            await errands.result(job, timeout=LONG)
+        return job.id
+
+    assert [asyncio.run(once()) for _ in range(2)] == told

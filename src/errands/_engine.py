@@ -180,7 +180,7 @@ class Engine:
             worker = await self._hire(aside)
             self.is_working = True
             own = {} if aside else await self._begin(worker, declared)
-            loops = {**worker.loops, **own, "hooks": self.hooks.run}
+            loops = {**worker.loops, **own, "hooks": self.hooks.begin()}
             supervisor = self._supervisor = asyncio.create_task(
                 supervise(loops, self.clock), name="errands supervisor"
             )

@@ -111,7 +111,7 @@ class Count:
         what = "retried" if retried else outcome.value
         self.counts[what] = self.counts.get(what, 0) + 1
         _note(self.run, last.ended_at - last.started_at)
-        if last.number == 1:
+        if len(job.history) == 1:  # a job that is retried was due long ago
             _note(self.wait, last.started_at - job.due_at)
 
     def tallies(self, minute: datetime, queue: str, task: str) -> list[Tally]:

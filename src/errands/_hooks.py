@@ -10,9 +10,11 @@ import asyncio
 import logging
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, Literal, get_args
 
 from ._job import Job, Outcome, State
+from ._supervisor import Loop
 from ._task import is_async
 from .executors.thread import Threads
 
@@ -26,6 +28,13 @@ Hook = Callable[[Job], Any]
 MOST = 10_000  # events that wait for slow hooks; more are dropped, and that is logged
 
 
+class _Begun:
+    """What belongs to one event loop."""
+
+    def __init__(self) -> None:
+        self.news, self.all_told = asyncio.Event(), asyncio.Event()
+
+
 class Hooks:
     """Those of one application. What happens is told in the process where it happens."""
 
@@ -33,8 +42,7 @@ class Hooks:
         """Start with none."""
         self._hooks: defaultdict[str, list[Hook]] = defaultdict(list)
         self._events: deque[tuple[EventName, Job]] = deque()
-        self._news, self._all_told = asyncio.Event(), asyncio.Event()
-        self._all_told.set()
+        self._begun: _Begun | None = None
         self._threads = Threads(1)
         self._dropped = 0
 
@@ -56,14 +64,21 @@ class Hooks:
                 self._dropped += 1
             else:
                 self._events.append((event, job))
-        self._all_told.clear()
-        self._news.set()
+        if self._begun is not None:
+            self._begun.all_told.clear()
+            self._begun.news.set()
 
-    async def run(self) -> None:
-        """Tell, without end."""
+    def begin(self) -> Loop:
+        """Belong to the running event loop; the answer tells what there is, without end."""
+        begun = self._begun = _Begun()
+        if self._events:
+            begun.news.set()
+        return partial(self._run, begun)
+
+    async def _run(self, begun: _Begun) -> None:
         while True:
-            await self._news.wait()
-            self._news.clear()
+            await begun.news.wait()
+            begun.news.clear()
             while self._events:
                 event, job = self._events[0]
                 for hook in tuple(self._hooks[event]):
@@ -72,13 +87,16 @@ class Hooks:
             if self._dropped:
                 logger.error("hooks are too slow: %d events were dropped", self._dropped)
                 self._dropped = 0
-            self._all_told.set()
+            begun.all_told.set()
 
     async def ended(self, seconds: float) -> None:
         """Wait until all is told, so many seconds at the most."""
+        begun, self._begun = self._begun, None
+        if begun is None or not self._events:
+            return
         try:
             async with asyncio.timeout(seconds):
-                await self._all_told.wait()
+                await begun.all_told.wait()
         except TimeoutError:
             logger.error("%d events were not told to slow hooks", len(self._events))
 
