@@ -39,6 +39,9 @@ class Runs:
         freed: Called when a slot is free again.
         ended: Told about each outcome once it is stored.
         play: Runs one job and answers with its outcome.
+
+    Attributes:
+        slots: The same.
     """
 
     def __init__(
@@ -56,7 +59,7 @@ class Runs:
         """Belong to the running event loop; run nothing yet."""
         self._play = play
         self._store, self._tasks, self._clock = store, tasks, clock
-        self._slots, self._middleware = slots, middleware
+        self.slots, self._middleware = slots, middleware
         self._freed, self._told = freed, ended
         self._threads, self._patience = Threads(slots), patience
         self._doubts = Doubts(store, tasks, clock, patience, self._give_up)
@@ -80,7 +83,7 @@ class Runs:
     @property
     def free(self) -> int:
         """How many more jobs may start."""
-        return self._slots - self._busy
+        return self.slots - self._busy
 
     @property
     def running(self) -> int:
