@@ -63,28 +63,39 @@ BY_KEY = f"select {NAMES} from errands_jobs where key = %(key)s and {UNFINISHED}
 
 # Every queue, task and priority that has a job, found by skipping through the index.
 PLACES = f"""
-with recursive place (queue, task, priority) as (
-    (select queue, task, priority from errands_jobs where {UNFINISHED}
+with recursive place (queue, task, priority, since, after) as (
+    (select queue, task, priority, '{-(2**63)}'::bigint, '' from errands_jobs where {UNFINISHED}
      order by queue, task, priority limit 1)
     union all
-    select later.* from place cross join lateral (
+    select later.*, place.since, place.after from place cross join lateral (
         select j.queue, j.task, j.priority from errands_jobs as j where {UNFINISHED}
         and (j.queue, j.task, j.priority) > (place.queue, place.task, place.priority)
         order by j.queue, j.task, j.priority limit 1
     ) as later
-), wanted as materialized (
+)"""
+# Those that a `Trail` tells, and where to begin there.
+KNOWN = """
+with place as (
+    select * from json_to_recordset(%(known)s::json)
+    as known (queue text, task text, priority bigint, since bigint, after text)
+)"""
+WANTED = """
+wanted as materialized (
     select * from place where task = any(%(tasks)s::text[])
     and (%(queues)s::text[] is null or queue = any(%(queues)s::text[]))
 )"""
 AT_PLACE = (
     f"{UNFINISHED} and (j.queue, j.task, j.priority) = ({{0}}.queue, {{0}}.task, {{0}}.priority)"
 )
-DUE = f"{AT_PLACE} and j.free_at <= %(now)s::bigint order by j.free_at, j.id"
+DUE = (
+    f"{AT_PLACE} and j.free_at <= %(now)s::bigint and (j.free_at, j.id) >= ({{0}}.since, "
+    f"{{0}}.after) order by j.free_at, j.id"
+)
 # First look which places have the best jobs, then lock as many of each, passing over those
 # that somebody else just claims: no more are locked than are taken, and nobody comes back empty
 # who sees the same best jobs as another.
-CLAIM = f"""
-{PLACES}, best as (
+TAKE = f"""
+{WANTED}, best as (
     select at_level.* from (select distinct priority from wanted order by priority desc) as level
     cross join lateral (
         select wanted.*, due.free_at, due.id from wanted cross join lateral (
@@ -96,7 +107,8 @@ CLAIM = f"""
     ) as at_level
     limit %(limit)s::bigint
 ), share as materialized (
-    select queue, task, priority, count(*) as number from best group by queue, task, priority
+    select queue, task, priority, since, after, count(*) as number from best
+    group by queue, task, priority, since, after
 ), taken as materialized (
     select locked.* from share cross join lateral (
         select j.id, j.free_at from errands_jobs as j
@@ -119,8 +131,9 @@ update errands_jobs as j set
     ) end
 from taken where j.id = taken.id returning {JOB}, taken.free_at
 """
+CLAIM, CLAIM_KNOWN = f"{PLACES}, {TAKE}", f"{KNOWN}, {TAKE}"
 NEXT = f"""
-{PLACES} select min(next.free_at) from wanted cross join lateral (
+{PLACES}, {WANTED} select min(next.free_at) from wanted cross join lateral (
     select j.free_at from errands_jobs as j
     where {AT_PLACE.format("wanted")} order by j.free_at, j.id limit 1
 ) as next
