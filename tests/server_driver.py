@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import httpx
+from ports import free_port
 
 from errands import Errands, Job
 
@@ -24,10 +24,9 @@ T = TypeVar("T")
 LONGEST = 20.0  # seconds that anything here may take on a machine that has much to do
 HERE = Path(__file__).parent
 
-# a connection for each request, and no certificates to be read for it
-client = httpx.Client(
-    trust_env=False, verify=False, limits=httpx.Limits(max_keepalive_connections=0)
-)
+# A connection for each request, and no certificates to be read for it. The header says so, and
+# not the limits of the pool: a thread may get the connection that another is about to close.
+client = httpx.Client(trust_env=False, verify=False, headers={"Connection": "close"})
 
 
 class Effect(NamedTuple):
@@ -214,11 +213,3 @@ def wait_until(ask: Callable[[], T], what: str | Callable[[], str], seconds: flo
             raise TimeoutError(f"waited {seconds:g} s in vain until {reason}")
         time.sleep(0.01)
     return answer
-
-
-def free_port() -> int:
-    """A port of the loopback interface that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port

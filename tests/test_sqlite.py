@@ -29,7 +29,7 @@ from errands.errors import (
     StoreFull,
     StoreUnavailable,
 )
-from errands.stores import sqlite, store_at
+from errands.stores import _lane, sqlite, store_at
 from errands.stores._database import Database
 from errands.stores._drivers import connected
 from errands.stores.sqlite import SQLiteStore
@@ -263,7 +263,7 @@ async def test_a_newer_schema_is_left_alone(path: Path) -> None:
         pass
     asked(path, "update errands_meta set value = 99 where name = 'schema'")
 
-    with pytest.raises(SchemaTooNew, match=r"has schema 99, .* knows 3: install") as refusal:
+    with pytest.raises(SchemaTooNew, match=r"has schema 99, .* knows 4: install") as refusal:
         async with store_at(f"sqlite:///{path}"):
             pass
     assert str(path) in str(refusal.value)
@@ -451,11 +451,28 @@ async def test_what_was_asked_before_closing_is_done(path: Path) -> None:
     assert [(20,)] == asked(path, "select count(*) from errands_jobs")
 
 
+async def test_who_asks_while_the_store_closes_is_told(path: Path) -> None:
+    """And does not use the connection while it is being closed."""
+
+    async def add_on(store: SQLiteStore) -> None:
+        while True:
+            await store.add([job()])
+
+    for _ in range(5):
+        async with SQLiteStore(f"sqlite:///{path}?synchronous=normal") as store:
+            for _ in range(3):  # a lone caller's go by the event loop
+                await store.add([job()])
+            adding = asyncio.ensure_future(add_on(store))
+        with pytest.raises(StoreUnavailable, match="was closed: open the store again"):
+            await soon(adding)
+
+
 async def test_a_file_that_another_program_locks_is_unavailable(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After a while; nothing was written, and it works again when the lock is gone."""
-    monkeypatch.setattr(sqlite, "BUSY", 5)
+    for module in (sqlite, _lane):
+        monkeypatch.setattr(module, "BUSY", 5)
     async with SQLiteStore(f"sqlite:///{path}") as store:
         other = connected(sqlite.DRIVER, str(path))
         other.execute("begin immediate")
@@ -853,15 +870,33 @@ async def test_a_file_of_version_1_becomes_one_of_today(path: Path) -> None:
     async with errands.working():
         assert 42 == await errands.result("1", timeout=10)
         await eventually(1, lambda: count_of_workers(errands))
-    assert [(3,)] == asked(path, "select value from errands_meta where name = 'schema'")
+    assert [(4,)] == asked(path, "select value from errands_meta where name = 'schema'")
     assert shape(new) == shape(path)
 
 
 def shape(path: Path) -> set[str]:
-    """The tables and indexes of a file, however they are laid out in lines."""
+    """The tables and indexes of a file, however they are laid out."""
     found = asked(path, "select sql from sqlite_schema where sql is not null")
-    return {" ".join(sql.split()) for (sql,) in found}
+    return {" ".join(sql.split()).replace(" ,", ",") for (sql,) in found}
 
 
 async def count_of_workers(errands: Errands) -> int:
     return len(await errands.workers())
+
+
+async def test_a_store_opens_although_a_hook_meets_a_lock(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As apsw's best practice does, which writes at each connection; FastHTML has it applied."""
+    met: list[int] = []
+
+    def hook(connection: apsw.Connection) -> None:
+        met.append(1)
+        if len(met) in (1, 3):
+            raise apsw.BusyError("database is locked")
+
+    monkeypatch.setattr(apsw, "connection_hooks", [hook])
+    async with store_at(f"sqlite:///{path}?driver=apsw") as store:
+        await store.add([job()])
+
+    assert 4 == len(met)

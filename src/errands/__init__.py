@@ -6,8 +6,10 @@ from ._background import AddingLater, BackgroundTasks
 from ._clock import Clock, Timer
 from ._cron import Cron, cron
 from ._heartbeat import Heartbeat
+from ._hooks import EventName, Hook
 from ._job import Attempt, Job, Outcome, Progress, State, new_id
 from ._moving import Move, move
+from ._order import Order, OrderKind
 from ._retry import Retry
 from ._runner import CurrentJob, Middleware, Next, current_job, progress, track
 from ._schedule import Schedule
@@ -17,6 +19,7 @@ from ._spec import Every, every
 from ._stint import alive, ready, stopping
 from ._store import Claim, OnConflict, Query, Store
 from ._task import Declared
+from ._why import Obstacle, Reason, Why
 from .errors import ErrandsError
 
 __all__ = [
@@ -32,16 +35,22 @@ __all__ = [
     "Declared",
     "Errands",
     "ErrandsError",
+    "EventName",
     "Every",
     "Heartbeat",
+    "Hook",
     "Job",
     "Middleware",
     "Move",
     "Next",
+    "Obstacle",
     "OnConflict",
+    "Order",
+    "OrderKind",
     "Outcome",
     "Progress",
     "Query",
+    "Reason",
     "Retry",
     "Schedule",
     "Schedules",
@@ -50,6 +59,7 @@ __all__ = [
     "State",
     "Store",
     "Timer",
+    "Why",
     "alive",
     "cron",
     "current_job",

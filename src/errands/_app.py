@@ -22,8 +22,9 @@ from ._runner import Middleware
 from ._schedule import Schedule
 from ._schedules import Schedules
 from ._serving import Serving
-from ._settings import Settings, require_numbers, require_queues
+from ._settings import Settings, require_bounds, require_numbers, require_queues
 from ._spec import Spec
+from ._steering import Steering
 from ._store import OnConflict, Query, Store
 from ._task import Declared, Task, name_of
 from .stores import store_at, without_password
@@ -34,7 +35,7 @@ R = TypeVar("R")
 DAY = 86_400.0
 
 
-class Errands(Serving):
+class Errands(Serving, Steering):
     """Background tasks for one application.
 
     Args:
@@ -53,6 +54,8 @@ class Errands(Serving):
         max_payload: Bytes that the arguments of one job may take as JSON; 0 for any number.
         max_pending: Local tasks that may wait or run in this process; more are refused with
             `QueueFull`, which the middleware answers with 503.
+        max_queued: Unfinished jobs that a queue may have, by its name, about; more are refused
+            in the same way.
         clock: What tells the time; tests bring one that jumps.
 
     Attributes:
@@ -75,6 +78,7 @@ class Errands(Serving):
         grace: Seconds = 10.0,
         max_payload: int = 1 << 20,
         max_pending: int = 100_000,
+        max_queued: Mapping[str, int] | None = None,
         clock: Clock | None = None,
     ) -> None:
         """Touch nothing yet: the store is opened when the application starts."""
@@ -83,6 +87,7 @@ class Errands(Serving):
             max_pending=max_pending, lease=lease, grace=grace, keep=keep,
         )  # fmt: skip  # a table
         require_queues("Errands", queues)
+        require_bounds("Errands", max_queued or {})
         store = store or os.environ.get("ERRANDS_URL") or "sqlite:///errands.db"
         self._address = without_password(store) if isinstance(store, str) else type(store).__name__
         self._engine = Engine(
@@ -98,6 +103,7 @@ class Errands(Serving):
                 grace=seconds(grace),
                 max_payload=max_payload,
                 max_pending=max_pending,
+                max_queued=dict(max_queued or {}),
             ),
         )
 
@@ -226,6 +232,7 @@ class Errands(Serving):
         on_conflict: OnConflict = "keep",
         queue: str | None = None,
         priority: int | None = None,
+        group: str | None = None,
         connection: Any = None,
     ) -> Adding:
         """Say more about the job that the next `add_task` makes.
@@ -239,6 +246,7 @@ class Errands(Serving):
                 or `raise` `JobExists`.
             queue: Instead of the task's own.
             priority: Instead of the task's own.
+            group: Which jobs it is counted, cancelled and retried with.
             connection: A connection of yours to the database of the store, with a transaction
                 open. The job is there once that is committed, and never if it is rolled back.
                 See `docs/transactions.md` for the kinds.
@@ -248,7 +256,7 @@ class Errands(Serving):
         """
         options = Options(
             after=after, at=at, key=key, on_conflict=on_conflict, queue=queue, priority=priority,
-            connection=connection,
+            group=group, connection=connection,
         )  # fmt: skip  # a call
         return Adding(self._engine, options)
 
@@ -265,6 +273,7 @@ class Errands(Serving):
         queue: str | None = None,
         task: str | None = None,
         key: str | None = None,
+        group: str | None = None,
         text: str | None = None,
         before: str | None = None,
         limit: int = 50,
@@ -286,6 +295,7 @@ class Errands(Serving):
                 queue=queue,
                 task=task,
                 key=key,
+                group=group,
                 text=text,
                 before=before,
                 limit=limit,

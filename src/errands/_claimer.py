@@ -84,10 +84,9 @@ class Claimer:
 
     async def _flow(self) -> None:
         """Claim for half of the slots again and again, until one of us gets less than asked for."""
-        half = (self._runs.slots + 1) // 2
         while self._is_flush and not self._is_stopping:
             self._freed.clear()
-            free = min(half, self._runs.free)
+            free = min((self._runs.slots + 1) // 2, self._runs.free)
             if free <= 0:
                 await self._freed.wait()
             elif await self._claim_up_to(free) < free:

@@ -14,6 +14,7 @@ from .._job import Job, State
 from .._store import Claim, Query
 from ._pg_link import Row, Session
 from ._pg_statements import (
+    BACKLOG,
     CLAIM,
     CLAIM_KNOWN,
     COUNT,
@@ -27,6 +28,7 @@ from ._pg_statements import (
     RESCUE,
     TIME,
     UPDATE,
+    WAITING,
     as_rows,
     by_id,
     ids_of,
@@ -101,6 +103,21 @@ async def count(session: Session, calls: list[None]) -> list[Mapping[tuple[str, 
     return [counts for _ in calls]
 
 
+async def backlog(session: Session, calls: list[tuple[str, int]]) -> list[int]:
+    """See `Store.backlog`."""
+    return [
+        (await session.rows(BACKLOG, {"queue": queue, "most": most}))[0][0] for queue, most in calls
+    ]
+
+
+async def places(session: Session, calls: list[datetime]) -> list[set[tuple[str, str]]]:
+    """See `Store.places`."""
+    return [
+        {(queue, task) for queue, task in await session.rows(WAITING, {"before": ms(before)})}
+        for before in calls
+    ]
+
+
 async def prune(session: Session, calls: list[tuple[datetime, int]]) -> list[int]:
     """See `Store.prune`."""
     return [
@@ -168,6 +185,7 @@ async def _found(session: Session, query: Query) -> list[Row]:
         ("queue = %(queue)s", "queue", query.queue),
         ("task = %(task)s", "task", query.task),
         ("key = %(key)s", "key", query.key),
+        ("group_name = %(group)s", "group", query.group),
         ("id < %(before)s", "before", query.before),
     ):
         if value is not None:

@@ -16,7 +16,8 @@ from ._rows import CHANGING, COLUMNS, FINISHED, NAMES, UNFINISHED, as_job, as_js
 SETTLING = 10.0  # seconds that workers have to come back, after a server was away
 
 NUMBERS = {
-    "priority", "added_at", "due_at", "free_at", "attempt", "started_at", "finished_at", "version"
+    "priority", "runs_anyway", "is_cancelling", "added_at", "due_at", "free_at", "attempt",
+    "started_at", "finished_at", "version",
 }  # fmt: skip  # a set
 
 
@@ -32,7 +33,8 @@ insert into errands_jobs ({NAMES}) select {NAMES} from {given(COLUMNS)}
 on conflict do nothing returning id
 """
 UPDATE = f"""
-update errands_jobs as j set {", ".join(f"{name} = new.{name}" for name in CHANGING)}
+update errands_jobs as j set {", ".join(f"{name} = new.{name}" for name in CHANGING)},
+is_cancelling = case when j.finished_at is null then j.is_cancelling end
 from {given(("id", *CHANGING))}
 where j.id = new.id and j.version = new.version - 1 returning j.id
 """
@@ -61,28 +63,38 @@ select id from held
 BY_ID = f"select {NAMES} from errands_jobs where id = any(%(ids)s::text[])"
 BY_KEY = f"select {NAMES} from errands_jobs where key = %(key)s and {UNFINISHED}"
 
-# Every queue, task and priority that has a job, found by skipping through the index.
-PLACES = f"""
-with recursive place (queue, task, priority, since, after) as (
-    (select queue, task, priority, '{-(2**63)}'::bigint, '' from errands_jobs where {UNFINISHED}
+# Every queue, task and priority that has a job and is not paused, found by skipping through the
+# index.
+AWAKE = """
+queue not in (select name from errands_orders where kind = 'queue')
+and task not in (select name from errands_orders where kind = 'task')
+"""
+ALL_PLACES = f"""
+place (queue, task, priority) as (
+    (select queue, task, priority from errands_jobs where {UNFINISHED}
      order by queue, task, priority limit 1)
     union all
-    select later.*, place.since, place.after from place cross join lateral (
+    select later.* from place cross join lateral (
         select j.queue, j.task, j.priority from errands_jobs as j where {UNFINISHED}
         and (j.queue, j.task, j.priority) > (place.queue, place.task, place.priority)
         order by j.queue, j.task, j.priority limit 1
     ) as later
 )"""
-# Those that a `Trail` tells, and where to begin there.
+EVERYWHERE = f"""
+with recursive {ALL_PLACES}, start as (
+    select *, '{-(2**63)}'::bigint as since, '' as after from place
+)"""
+# The places that a `Trail` tells, and where to begin there.
 KNOWN = """
-with place as (
+with start as (
     select * from json_to_recordset(%(known)s::json)
     as known (queue text, task text, priority bigint, since bigint, after text)
 )"""
-WANTED = """
+WANTED = f"""
 wanted as materialized (
-    select * from place where task = any(%(tasks)s::text[])
+    select * from start where task = any(%(tasks)s::text[])
     and (%(queues)s::text[] is null or queue = any(%(queues)s::text[]))
+    and {AWAKE}
 )"""
 AT_PLACE = (
     f"{UNFINISHED} and (j.queue, j.task, j.priority) = ({{0}}.queue, {{0}}.task, {{0}}.priority)"
@@ -131,12 +143,25 @@ update errands_jobs as j set
     ) end
 from taken where j.id = taken.id returning {JOB}, taken.free_at
 """
-CLAIM, CLAIM_KNOWN = f"{PLACES}, {TAKE}", f"{KNOWN}, {TAKE}"
+CLAIM, CLAIM_KNOWN = f"{EVERYWHERE}, {TAKE}", f"{KNOWN}, {TAKE}"
 NEXT = f"""
-{PLACES}, {WANTED} select min(next.free_at) from wanted cross join lateral (
+{EVERYWHERE}, {WANTED} select min(next.free_at) from wanted cross join lateral (
     select j.free_at from errands_jobs as j
     where {AT_PLACE.format("wanted")} order by j.free_at, j.id limit 1
 ) as next
+"""
+WAITING = f"""
+with recursive {ALL_PLACES}
+select distinct place.queue, place.task from place cross join lateral (
+    select j.free_at from errands_jobs as j
+    where {AT_PLACE.format("place")} order by j.free_at, j.id limit 1
+) as next
+where {AWAKE} and next.free_at <= %(before)s
+"""
+BACKLOG = f"""
+select count(*) from (
+    select from errands_jobs where {UNFINISHED} and queue = %(queue)s limit %(most)s::bigint
+) as found
 """
 COUNT = "select queue, state, count(*) from errands_jobs group by queue, state"
 PRUNE = f"""

@@ -15,9 +15,10 @@ from .._clock import local_time
 from .._finish import finish
 from .._heartbeat import Heartbeat
 from .._job import Job, State
+from .._order import Order, OrderKind
 from .._schedule import Schedule
 from .._store import Claim, OnConflict, Query
-from . import _claims, _drivers, _fork, _sql, _sql_schedules, _sql_workers
+from . import _claims, _drivers, _fork, _sql, _sql_orders, _sql_schedules, _sql_workers
 from ._bell import Bell, Echo, is_news
 from ._borrowed_sqlite import within
 from ._database import Database, OwnDatabase
@@ -142,6 +143,14 @@ class SQLiteStore:
         """See `Store.count`."""
         return await self._reader.call(_sql.count, None)  # type: ignore[no-any-return]  # as above
 
+    async def backlog(self, queue: str, most: int) -> int:
+        """See `Store.backlog`."""
+        return await self._reader.call(_sql.backlog, (queue, most))  # type: ignore[no-any-return]  # as above
+
+    async def places(self, before: datetime) -> set[tuple[str, str]]:
+        """See `Store.places`."""
+        return await self._reader.call(_claims.places, before)  # type: ignore[no-any-return]  # as above
+
     async def prune(self, before: datetime, limit: int) -> int:
         """See `Store.prune`."""
         return await self._writer.call(_sql.prune, (before, limit))  # type: ignore[no-any-return]  # as above
@@ -171,6 +180,30 @@ class SQLiteStore:
     async def prune_workers(self, before: datetime) -> int:
         """See `Store.prune_workers`."""
         return await self._writer.call(_sql_workers.prune_workers, before)  # type: ignore[no-any-return]  # as above
+
+    async def request_cancel(self, ids: Collection[str]) -> set[str]:
+        """See `Store.request_cancel`."""
+        asked: set[str] = await self._writer.call(_sql_orders.request_cancel, ids)
+        self._ring()
+        return asked
+
+    async def cancelling(self, worker: str) -> set[str]:
+        """See `Store.cancelling`."""
+        return await self._reader.call(_sql_orders.cancelling, worker)  # type: ignore[no-any-return]  # as above
+
+    async def orders(self) -> list[Order]:
+        """See `Store.orders`."""
+        return await self._reader.call(_sql_orders.orders, None)  # type: ignore[no-any-return]  # as above
+
+    async def put_orders(self, orders: Sequence[Order]) -> None:
+        """See `Store.put_orders`."""
+        await self._writer.call(_sql_orders.put, orders)
+        self._ring()
+
+    async def remove_orders(self, orders: Collection[tuple[OrderKind, str]]) -> None:
+        """See `Store.remove_orders`."""
+        await self._writer.call(_sql_orders.remove, orders)
+        self._ring()
 
     async def schedules(self) -> list[Schedule]:
         """See `Store.schedules`."""
@@ -204,7 +237,7 @@ class SQLiteStore:
         return await within(connection, self._driver, str(self._path), work)
 
     def _connect(self) -> OwnDatabase:
-        db = _drivers.connected(self._driver, str(self._path))
+        db = _waiting_for_others(lambda: _drivers.connected(self._driver, str(self._path)))
         try:
             db.set_busy_timeout(BUSY)
             _write_ahead(db)
@@ -228,11 +261,19 @@ def _write_ahead(db: Database) -> None:
 
     SQLite asks for an exclusive lock here, and does not wait for it.
     """
+    _waiting_for_others(lambda: db.execute("pragma journal_mode = wal"))
+
+
+def _waiting_for_others(work: Callable[[], T]) -> T:
+    """Do what meets others' locks before there is a busy timeout, or without heeding it.
+
+    To connect may: libraries put hooks on all connections of apsw's (`apsw.connection_hooks`),
+    and apsw's own best practice, which FastHTML's database library applies, writes in one.
+    """
     give_up = time.monotonic() + BUSY / 1000
     while True:
         try:
-            db.execute("pragma journal_mode = wal")
-            return
+            return work()
         except apsw.BusyError:
             if time.monotonic() > give_up:
                 raise
