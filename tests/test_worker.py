@@ -7,14 +7,27 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
-from datetime import timedelta
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from patience import eventually, soon
 
-from errands import Errands, Job, Outcome, Query, Retry, State, Store, current_job, progress
+from errands import (
+    Attempt,
+    Claim,
+    Errands,
+    Job,
+    Outcome,
+    Query,
+    Retry,
+    State,
+    Store,
+    current_job,
+    progress,
+)
 from errands.errors import JobFailed, RunStopped, StoreUnavailable
 from errands.stores import store_at
 from errands.stores.memory import MemoryStore
@@ -22,6 +35,7 @@ from errands.testing import JumpingClock, drain
 
 LONG = 10  # seconds, an upper bound that is never reached
 LEASE = timedelta(seconds=15)
+LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def stored(errands: Errands) -> Store:
@@ -232,6 +246,74 @@ async def test_a_job_starts_at_once_when_a_worker_is_idle(url: str, clock: Jumpi
         job = await errands.add_task(work)
         assert (State.RUNNING, 1) == (job.state, job.attempt)
         assert 1 == await errands.result(job, timeout=LONG)
+
+
+class Remote(MemoryStore):
+    """A store that answers after a while, and one claim after another, as one far away does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.claims = 0  # under way
+        self._wire = asyncio.Lock()
+
+    async def claim(self, claim: Claim) -> list[Job]:
+        self.claims += 1
+        async with self._wire:
+            await turns()
+            self.claims -= 1
+            return await super().claim(claim)
+
+    async def save(self, jobs: Sequence[Job]) -> set[str]:
+        await turns(20)
+        return await super().save(jobs)
+
+
+async def turns(number: int = 5) -> None:
+    for _ in range(number):
+        await asyncio.sleep(0)
+
+
+async def test_the_next_jobs_are_claimed_while_others_run() -> None:
+    """Neither store nor worker waits for the other, where there is much to do."""
+    store = Remote()
+    errands = Errands(store, slots=4)
+    claims = list[int]()
+
+    @errands.task
+    async def work() -> None:
+        claims.append(store.claims)
+
+    async with errands:
+        await errands.add_tasks([(work,)] * 100)
+        async with errands.working():
+            await drain(errands)
+
+    assert 100 == len(claims)
+    assert {1} == set(claims[4:-4])  # all but the first, and the last
+
+
+async def test_suspects_of_two_claims_do_not_run_together() -> None:
+    """The second claim sees what the first has started."""
+    errands = Errands(Remote(), slots=4)
+    runs, gate = list[int](), asyncio.Event()
+
+    @errands.task
+    async def work(kills: bool) -> None:
+        if kills:
+            runs.append(1)
+            await gate.wait()
+
+    async with errands:
+        await errands.options(priority=1).add_tasks([(work, False)] * 4)
+        jobs = await errands.add_tasks([(work, True)] * 4)
+        lost = tuple(Attempt(n, "a", LONG_AGO, LONG_AGO, Outcome.LOST, "") for n in range(3))
+        suspects = [replace(job, history=lost, version=job.version + 1) for job in jobs]
+        assert 4 == len(await stored(errands).save(suspects))
+        async with errands.working():
+            await eventually(1, lambda: len(runs))
+            await idle_of(errands)
+            assert [1] == runs
+            gate.set()
 
 
 # Leases

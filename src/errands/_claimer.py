@@ -1,4 +1,8 @@
-"""The claimer: takes free jobs while there are free slots, and else sleeps until there is news."""
+"""The claimer: takes free jobs while there are free slots, and else sleeps until there is news.
+
+Where more jobs are free than slots, two claims are under way, each for half of the slots: the
+store looks for the next jobs while those of the claim before are run.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +49,9 @@ class Claimer:
         self._sift = sift
         self._wake, self._no_claim = asyncio.Event(), asyncio.Event()
         self._no_claim.set()
-        self._is_rung = self._is_stopping = self.is_idle = False
+        self._claims = 0  # under way
+        self._sifting = asyncio.Lock()
+        self._is_rung = self._is_stopping = self._is_flush = self.is_idle = False
 
     def ring(self) -> None:
         """Look again: something may have become free."""
@@ -63,6 +69,11 @@ class Claimer:
                 await self._freed.wait()
             elif await self._claim_up_to(free) < free:
                 await self._wait_for_work()
+            elif self._runs.slots > 1:
+                self._is_flush = True
+                async with asyncio.TaskGroup() as both:
+                    both.create_task(self._flow(), name="errands claims")
+                    both.create_task(self._flow(), name="errands claims")
 
     async def stop(self, seconds: float) -> None:
         """Claim no more, and wait so long at the most for what is just being claimed."""
@@ -71,19 +82,34 @@ class Claimer:
         self._freed.set()
         await within(self._no_claim, seconds)
 
+    async def _flow(self) -> None:
+        """Claim for half of the slots again and again, until one of us gets less than asked for."""
+        while self._is_flush and not self._is_stopping:
+            self._freed.clear()
+            free = min((self._runs.slots + 1) // 2, self._runs.free)
+            if free <= 0:
+                await self._freed.wait()
+            elif await self._claim_up_to(free) < free:
+                self._is_flush = False
+                self._freed.set()
+
     async def _claim_up_to(self, free: int) -> int:
         """Claim and start jobs, and say how many there were."""
         self._runs.occupy(free)  # nobody else is to use these slots meanwhile
         self._no_claim.clear()
+        self._claims += 1
         starting: list[Job] = []
         try:
             claimed = await self._patience.until_done(lambda: self._store.claim(self._wanted(free)))
-            starting = await self._sift(claimed) if self._sift else claimed
+            async with self._sifting:  # it is to see what the claim before has started
+                starting = await self._sift(claimed) if self._sift else claimed
+                for job in starting:
+                    self._runs.start(job)
         finally:
-            for job in starting:
-                self._runs.start(job)
             self._runs.vacate(free - len(starting))
-            self._no_claim.set()
+            self._claims -= 1
+            if not self._claims:
+                self._no_claim.set()
         return len(claimed)
 
     async def _wait_for_work(self) -> None:

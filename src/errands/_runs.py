@@ -40,6 +40,9 @@ class Runs:
         freed: Called when a slot is free again.
         ended: Told about each outcome once it is stored.
         play: Runs one job and answers with its outcome.
+
+    Attributes:
+        slots: The same, as it is now.
     """
 
     def __init__(
@@ -57,7 +60,7 @@ class Runs:
         """Belong to the running event loop; run nothing yet."""
         self._play = play
         self._store, self._tasks, self._clock = store, tasks, clock
-        self._slots, self._middleware = slots, middleware
+        self.slots, self._middleware = slots, middleware
         self._freed, self._told = freed, ended
         self._threads, self._patience = Threads(slots), patience
         self._doubts = Doubts(store, tasks, clock, patience, self._give_up)
@@ -81,15 +84,15 @@ class Runs:
 
     def resize(self, slots: int) -> None:
         """Have so many jobs run side by side from now on; what runs goes on."""
-        if slots != self._slots:
-            self._slots = slots
+        if slots != self.slots:
+            self.slots = slots
             self._threads.resize(slots)
             self._freed()
 
     @property
     def free(self) -> int:
         """How many more jobs may start."""
-        return self._slots - self._busy
+        return self.slots - self._busy
 
     @property
     def running(self) -> int:

@@ -5,6 +5,7 @@ Each statement is a transaction of its own.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -15,6 +16,7 @@ from ._pg_link import Row, Session
 from ._pg_statements import (
     BACKLOG,
     CLAIM,
+    CLAIM_KNOWN,
     COUNT,
     DEAD,
     NEXT,
@@ -31,19 +33,13 @@ from ._pg_statements import (
     by_id,
     ids_of,
 )
+from ._pg_trail import Trail
 from ._rows import CHANGING, NAMES, as_job, changed, instant, is_stored, ms, reported
 
 
-async def claim(session: Session, calls: list[Claim]) -> list[list[Job]]:
+async def claim(trail: Trail, session: Session, calls: list[Claim]) -> list[list[Job]]:
     """See `Store.claim`."""
-    answers = []
-    for call in calls:
-        values = _wanted(call) | {"worker": call.worker, "until": ms(call.now + call.lease)}
-        rows = await session.rows(CLAIM, values)
-        claimed = [(as_job(row[:-1]), row[-1]) for row in rows]
-        claimed.sort(key=lambda pair: (-pair[0].priority, pair[1], pair[0].id))
-        answers.append([job for job, _ in claimed])
-    return answers
+    return [await _claim(trail, session, call) for call in calls]
 
 
 async def next_free(session: Session, calls: list[Claim]) -> list[datetime | None]:
@@ -197,6 +193,27 @@ async def _found(session: Session, query: Query) -> list[Row]:
             values[name] = value
     sql = f"select {NAMES} from errands_jobs where {' and '.join(where)}"
     return await session.rows(f"{sql} order by id desc limit %(limit)s", values)
+
+
+async def _claim(trail: Trail, session: Session, call: Claim) -> list[Job]:
+    values = _wanted(call) | {"worker": call.worker, "until": ms(call.now + call.lease)}
+    if (known := trail.known(call, time.monotonic())) is not None:
+        claimed = await _taken(session, CLAIM_KNOWN, {**values, "known": known})
+        if claimed:  # if they are fewer than wanted, the next claim looks everywhere
+            trail.note(call, claimed, time.monotonic())
+            return [job for job, _ in claimed]
+    begun = time.monotonic()
+    claimed = await _taken(session, CLAIM, values)
+    now = time.monotonic()
+    trail.note(call, claimed, now, everywhere=now - begun)
+    return [job for job, _ in claimed]
+
+
+async def _taken(session: Session, sql: str, values: dict[str, Any]) -> list[tuple[Job, int]]:
+    """The jobs that a claim took, in their order, and since when they were free."""
+    taken = [(as_job(row[:-1]), row[-1]) for row in await session.rows(sql, values)]
+    taken.sort(key=lambda pair: (-pair[0].priority, pair[1], pair[0].id))
+    return taken
 
 
 def _wanted(call: Claim) -> dict[str, Any]:

@@ -80,21 +80,34 @@ place (queue, task, priority) as (
         order by j.queue, j.task, j.priority limit 1
     ) as later
 )"""
-PLACES = f"""
-with recursive {ALL_PLACES}, wanted as materialized (
-    select * from place where task = any(%(tasks)s::text[])
+EVERYWHERE = f"""
+with recursive {ALL_PLACES}, start as (
+    select *, '{-(2**63)}'::bigint as since, '' as after from place
+)"""
+# The places that a `Trail` tells, and where to begin there.
+KNOWN = """
+with start as (
+    select * from json_to_recordset(%(known)s::json)
+    as known (queue text, task text, priority bigint, since bigint, after text)
+)"""
+WANTED = f"""
+wanted as materialized (
+    select * from start where task = any(%(tasks)s::text[])
     and (%(queues)s::text[] is null or queue = any(%(queues)s::text[]))
     and {AWAKE}
 )"""
 AT_PLACE = (
     f"{UNFINISHED} and (j.queue, j.task, j.priority) = ({{0}}.queue, {{0}}.task, {{0}}.priority)"
 )
-DUE = f"{AT_PLACE} and j.free_at <= %(now)s::bigint order by j.free_at, j.id"
+DUE = (
+    f"{AT_PLACE} and j.free_at <= %(now)s::bigint and (j.free_at, j.id) >= ({{0}}.since, "
+    f"{{0}}.after) order by j.free_at, j.id"
+)
 # First look which places have the best jobs, then lock as many of each, passing over those
 # that somebody else just claims: no more are locked than are taken, and nobody comes back empty
 # who sees the same best jobs as another.
-CLAIM = f"""
-{PLACES}, best as (
+TAKE = f"""
+{WANTED}, best as (
     select at_level.* from (select distinct priority from wanted order by priority desc) as level
     cross join lateral (
         select wanted.*, due.free_at, due.id from wanted cross join lateral (
@@ -106,7 +119,8 @@ CLAIM = f"""
     ) as at_level
     limit %(limit)s::bigint
 ), share as materialized (
-    select queue, task, priority, count(*) as number from best group by queue, task, priority
+    select queue, task, priority, since, after, count(*) as number from best
+    group by queue, task, priority, since, after
 ), taken as materialized (
     select locked.* from share cross join lateral (
         select j.id, j.free_at from errands_jobs as j
@@ -129,8 +143,9 @@ update errands_jobs as j set
     ) end
 from taken where j.id = taken.id returning {JOB}, taken.free_at
 """
+CLAIM, CLAIM_KNOWN = f"{EVERYWHERE}, {TAKE}", f"{KNOWN}, {TAKE}"
 NEXT = f"""
-{PLACES} select min(next.free_at) from wanted cross join lateral (
+{EVERYWHERE}, {WANTED} select min(next.free_at) from wanted cross join lateral (
     select j.free_at from errands_jobs as j
     where {AT_PLACE.format("wanted")} order by j.free_at, j.id limit 1
 ) as next

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Self
 
 from .._clock import local_time
@@ -41,6 +42,7 @@ try:
     from ._pg_lane import Lane
     from ._pg_link import PLAIN_PLANS, Link, Row, Session, ThreadLink, qualified
     from ._pg_presence import Crier, Presence
+    from ._pg_trail import Trail
 except ImportError as error:
     if not (error.name or "psycopg").startswith("psycopg"):
         raise
@@ -79,6 +81,7 @@ class PostgresStore:
         self._looking = Lane(address, width=2, settings=AT_EASE)
         self._lanes = (self._adding, self._claiming, self._saving, self._looking)
         self._extending = ThreadLink(address, PLAIN_PLANS | IN_TIME)
+        self._claim = partial(_pg_sql.claim, Trail())
         self._presence = Presence(address, self._bell.ring)
         self._crier = Crier(self._notify)
         self._schema = ""
@@ -125,7 +128,7 @@ class PostgresStore:
 
     async def claim(self, claim: Claim) -> list[Job]:
         """See `Store.claim`."""
-        return await self._claiming.call(_pg_sql.claim, claim, is_once=True)  # type: ignore[no-any-return]  # as above
+        return await self._claiming.call(self._claim, claim, is_once=True)  # type: ignore[no-any-return]  # as above
 
     async def next_free(self, claim: Claim) -> datetime | None:
         """See `Store.next_free`."""
@@ -188,7 +191,7 @@ class PostgresStore:
         """See `Store.enlist`."""
         await self._presence.enlist(worker)
         # a worker's first claim has slots wait for it, so it is not to wait for a connection
-        await self._claiming.call(_pg_sql.claim, _nothing(worker), is_once=True)
+        await self._claiming.call(self._claim, _nothing(worker), is_once=True)
         await self._saving.call(_pg_sql.save, [])
 
     async def rescue(self, now: datetime) -> int:
