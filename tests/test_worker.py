@@ -609,17 +609,19 @@ async def test_a_thread_that_does_not_end_in_time_is_left_behind(url: str) -> No
 async def test_a_task_that_ignores_its_cancellation_is_left_behind(
     url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The end has an end; the job goes back, and the log names the task."""
+    """The end has an end; the job goes back, the log names the task, and no loop waits for it."""
     errands = Errands(url, grace=0)
-    started, gate, ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    started, closed = asyncio.Event(), asyncio.Event()
 
     @errands.task(name="stubborn")
     async def work() -> None:
         started.set()
-        while not gate.is_set():
-            with contextlib.suppress(asyncio.CancelledError):
-                await gate.wait()
-        ended.set()
+        try:
+            while True:
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.Event().wait()
+        finally:
+            closed.set()
 
     async with errands:
         async with errands.working():
@@ -628,8 +630,7 @@ async def test_a_task_that_ignores_its_cancellation_is_left_behind(
         back = await there(errands, job)
         assert (State.QUEUED, 0) == (back.state, back.attempt)
         assert "stubborn ignores its cancellation" in caplog.text
-        gate.set()
-        await soon(ended.wait())
+        await soon(closed.wait())
         assert back == await there(errands, job)
 
 

@@ -143,8 +143,8 @@ class Services:
                 "it again", service.name, last.state, last.finished_at, service.name,
             )  # fmt: skip  # a message and its parts
 
-    def _wanted(self, limit: int) -> Claim:
-        return Claim(
+    def _wanted(self, limit: int) -> list[Claim]:
+        claim = Claim(
             worker=self._worker,
             queues={QUEUE},
             tasks=self._shared.keys() - self._runs.tasks,  # also when a lease ran out here
@@ -152,6 +152,7 @@ class Services:
             now=self._clock.now(),
             lease=self._lease,
         )
+        return [claim]
 
 
 async def latest(store: Store, service: Service) -> Job | None:
