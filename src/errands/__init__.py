@@ -6,6 +6,7 @@ from ._background import AddingLater, BackgroundTasks
 from ._clock import Clock, Timer
 from ._cron import Cron, cron
 from ._heartbeat import Heartbeat
+from ._history import Sketch, Tally
 from ._hooks import EventName, Hook
 from ._job import Attempt, Job, Outcome, Progress, State, new_id
 from ._moving import Move, move
@@ -57,8 +58,10 @@ __all__ = [
     "Schedules",
     "ServiceState",
     "ServiceStatus",
+    "Sketch",
     "State",
     "Store",
+    "Tally",
     "Timer",
     "Why",
     "alive",

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import traceback
 from collections.abc import Callable, Coroutine, Sequence
-from contextvars import ContextVar
+from contextvars import Context, ContextVar
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -46,11 +46,12 @@ class Run:
         is_ended: Whether there is an outcome.
         is_stored: Whether the function itself has finished the job, and that was committed.
         finishing: How the function may do so, once it runs.
+        task: What runs it, in its `context`, once it runs.
     """
 
     __slots__ = (
-        "_leash", "_tell", "_timers", "finishing", "is_cancelled", "is_ended", "is_late",
-        "is_lost", "is_stopped", "is_stored", "job", "task",
+        "_leash", "_tell", "_timers", "context", "finishing", "is_cancelled", "is_ended",
+        "is_late", "is_lost", "is_stopped", "is_stored", "job", "task",
     )  # fmt: skip  # names
 
     def __init__(self, job: Job, tell: Callable[[Run], object]) -> None:
@@ -59,6 +60,7 @@ class Run:
         self.is_stopped = self.is_lost = self.is_ended = self.is_stored = False
         self.is_late = self.is_cancelled = False
         self.task: asyncio.Task[None] | None = None
+        self.context: Context | None = None
         self.finishing: Finishing | None = None
         self._leash: Leash | None = None
         self._timers: list[asyncio.TimerHandle] = []
