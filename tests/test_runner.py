@@ -351,6 +351,72 @@ async def test_a_timeout_of_the_tasks_own_is_its_own_error(errands: Errands) -> 
     assert "ran for longer" not in (job.error or "")
 
 
+@pytest.mark.errands_falls
+async def test_a_coroutine_that_ignores_its_timeout_gives_its_slot_back(
+    url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is closed at its hard timeout, and named in the log."""
+    errands, closed = Errands(url, slots=1), asyncio.Event()
+
+    @errands.task(name="deaf", timeout=(0.05, 0.1), retry=Retry(attempts=1, on=TimeoutError))
+    async def deaf() -> None:
+        try:
+            while True:
+                with suppress(asyncio.CancelledError):
+                    await asyncio.Event().wait()
+        finally:
+            closed.set()
+
+    @errands.task
+    async def good() -> int:
+        return 1
+
+    async with errands.working():
+        job = await failure(errands, await errands.add_task(deaf))
+        assert 1 == await errands.result(await errands.add_task(good), timeout=LONG)
+    assert closed.is_set()
+    assert "deaf ran for longer than its timeout of 0.05 s" in (job.error or "")
+    assert "deaf ignores its cancellation and is left behind" in caplog.text
+
+
+@pytest.mark.parametrize("way", ["asks", "tracks", "neither"])
+async def test_a_thread_has_until_its_hard_timeout_to_end(errands: Errands, way: str) -> None:
+    """It is told at the soft one: by `is_cancelled`, or by `track`; its slot is not for ever."""
+    gate, said = threading.Event(), []
+
+    @errands.task(timeout=(0.05, LONG if way != "neither" else 0.1))
+    def work() -> None:
+        if way == "asks":
+            job = current_job()
+            while not job.is_cancelled:
+                gate.wait(0.001)
+        elif way == "tracks":
+            for _ in track(range(1_000_000)):
+                gate.wait(0.001)
+        else:
+            gate.wait(LONG)
+        said.append("ended")
+
+    async with errands.working():
+        job = await failure(errands, await errands.add_task(work))
+        assert "work ran for longer than its timeout of 0.05 s" in (job.error or "")
+        assert (["ended"] if way == "asks" else []) == said
+        assert ([job.task] if way == "neither" else []) == errands.left_behind
+        gate.set()
+        await eventually([], lambda: errands.left_behind)
+
+
+async def test_a_plain_function_may_run_in_the_event_loop(errands: Errands) -> None:
+    """If that is asked for."""
+
+    @errands.task(run="loop")
+    def work() -> bool:
+        return threading.current_thread() is threading.main_thread()
+
+    async with errands.working():
+        assert await errands.result(await errands.add_task(work), timeout=LONG)
+
+
 # Errors
 
 

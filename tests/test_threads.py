@@ -163,6 +163,75 @@ async def test_many_abandoned_calls_leave_the_limit_as_it_was() -> None:
     assert 2 == most[0]
 
 
+async def test_abandoned_calls_are_bounded_and_named() -> None:
+    """As many as the limit leave their places to others; with more of them others wait."""
+    threads, gate, started = Threads(1), threading.Event(), threading.Event()
+
+    def work() -> None:
+        started.set()
+        assert gate.wait(LONG)
+
+    for name in ("one", "two"):
+        call = asyncio.create_task(threads.run_named(name, work))
+        await eventually(True, started.is_set)
+        started.clear()
+        call.cancel()
+        await asyncio.gather(call, return_exceptions=True)
+    third = asyncio.create_task(threads.run(lambda: 3))
+    await asyncio.sleep(0)
+
+    assert ["one", "two"] == threads.left
+    assert 1 == len(threads._calls)
+    gate.set()
+    assert 3 == await soon(third)
+    await eventually([], lambda: threads.left)
+
+
+async def test_a_call_that_waits_takes_the_place_of_an_abandoned_one() -> None:
+    """At once, and not when the next one comes."""
+    threads, gate, started = Threads(1), threading.Event(), threading.Event()
+
+    def work() -> None:
+        started.set()
+        assert gate.wait(LONG)
+
+    first = asyncio.create_task(threads.run(work))
+    second = asyncio.create_task(threads.run(lambda: 2))
+    await eventually(True, started.is_set)
+    first.cancel()
+
+    assert 2 == await soon(second)
+    gate.set()
+
+
+@pytest.mark.errands_falls
+async def test_an_abandoned_call_that_goes_on_is_reported(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """By its name; one that ends in time is not."""
+    monkeypatch.setattr(thread, "PATIENCE", 0.01)
+    threads, gate, started, ended = Threads(2), *(threading.Event() for _ in range(3))
+
+    def work() -> None:
+        started.set()
+        assert gate.wait(LONG)
+
+    calls = [
+        asyncio.create_task(threads.run_named("goes on", work)),
+        asyncio.create_task(threads.run_named("ends", ended.wait, LONG)),
+    ]
+    await eventually(True, started.is_set)
+    ended.set()
+    await soon(calls[1])
+    calls[0].cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await calls[0]
+    await eventually(True, lambda: "goes on ignores its cancellation" in caplog.text)
+    gate.set()
+
+    assert "ends ignores" not in caplog.text
+
+
 async def test_an_idle_thread_keeps_nothing_alive() -> None:
     """Neither arguments nor results."""
     threads = Threads(1)

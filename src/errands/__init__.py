@@ -12,7 +12,7 @@ from ._job import Attempt, Job, Outcome, Progress, State, new_id
 from ._moving import Move, move
 from ._order import Order, OrderKind
 from ._retry import Retry
-from ._runner import CurrentJob, Middleware, Next, current_job, progress, track
+from ._runner import CurrentJob, Middleware, Next, current_job, progress
 from ._schedule import Schedule
 from ._schedules import Schedules
 from ._service import Budget, ServiceState, ServiceStatus
@@ -20,6 +20,7 @@ from ._spec import Every, every
 from ._stint import alive, ready, stopping
 from ._store import Claim, OnConflict, Query, Store
 from ._task import Declared
+from ._track import track
 from ._why import Obstacle, Reason, Why
 from .errors import ErrandsError
 

@@ -27,7 +27,7 @@ from ._settings import Settings, require_bounds, require_numbers, require_queues
 from ._spec import Spec
 from ._steering import Steering
 from ._store import OnConflict, Query, Store
-from ._task import Declared, Task, name_of
+from ._task import Declared, Place, Task, name_of
 from .stores import store_at, without_password
 
 P = ParamSpec("P")
@@ -49,6 +49,8 @@ class Errands(Serving, Steering):
         queues: Those that this process works for; all of them by default.
         slots: How many jobs run side by side in this process.
         threads: How many local tasks that are plain functions run side by side.
+        processes: How many tasks with `run="process"` run side by side in processes of their
+            own; as many as there are processors by default.
         lease: Seconds after which a job whose worker is silent goes to another.
         grace: Seconds that running jobs and local tasks get to end when the application
             stops. What is not done by then goes back to the store, and costs no attempt.
@@ -75,6 +77,7 @@ class Errands(Serving, Steering):
         queues: Collection[str] | None = None,
         slots: int = 50,
         threads: int = 40,
+        processes: int | None = None,
         lease: Seconds = 15.0,
         grace: Seconds = 10.0,
         max_payload: int = 1 << 20,
@@ -83,8 +86,9 @@ class Errands(Serving, Steering):
         clock: Clock | None = None,
     ) -> None:
         """Touch nothing yet: the store is opened when the application starts."""
+        processes = (os.cpu_count() or 1) if processes is None else processes
         require_numbers(
-            "Errands", slots=slots, threads=threads, max_payload=max_payload,
+            "Errands", slots=slots, processes=processes, threads=threads, max_payload=max_payload,
             max_pending=max_pending, lease=lease, grace=grace, keep=keep,
         )  # fmt: skip  # a table
         require_queues("Errands", queues)
@@ -100,6 +104,7 @@ class Errands(Serving, Steering):
                 queues=None if queues is None else frozenset(queues),
                 slots=slots,
                 threads=threads,
+                processes=processes,
                 lease=timedelta(seconds=seconds(lease)),
                 grace=seconds(grace),
                 max_payload=max_payload,
@@ -123,7 +128,9 @@ class Errands(Serving, Steering):
         queue: str = "default",
         priority: int = 0,
         retry: Retry | None = None,
-        timeout: Seconds | None = None,
+        timeout: Seconds | tuple[Seconds, Seconds] | None = None,
+        run: Place | None = None,
+        max_memory: int | None = None,
     ) -> Callable[[Callable[P, R]], Declared[P, R]]: ...
     def task(  # type: ignore[misc]  # mypy asks that it take every `P`, which a value cannot show
         self,
@@ -134,7 +141,9 @@ class Errands(Serving, Steering):
         queue: str = "default",
         priority: int = 0,
         retry: Retry | None = None,
-        timeout: Seconds | None = None,
+        timeout: Seconds | tuple[Seconds, Seconds] | None = None,
+        run: Place | None = None,
+        max_memory: int | None = None,
     ) -> Any:
         """Declare a function as a task. The function itself stays as it is, to be called or added.
 
@@ -143,25 +152,35 @@ class Errands(Serving, Steering):
             queue: Where its jobs wait.
             priority: The higher, the sooner.
             retry: What happens when it fails; by default it is failed at once.
-            timeout: Seconds after which a run counts as failed.
+            timeout: Seconds after which a run counts as failed, and the function is told to
+                end; with `(30, 35)` it gets until the second to do so. What has not ended by
+                then is left to itself, and named in the log; a process is killed.
+            run: Where the function runs: `loop`, the default of a coroutine function; `thread`,
+                that of any other; or `process`, for what needs a processor for long.
+            max_memory: Bytes that a process may take for it.
 
         Raises:
             ValueError: if the function has no name of its own and none is given, or the
                 policy could never be meant.
+            TypeError: if a process is to run what is no plain function.
             DuplicateTask: if another function has this name.
+            SetupError: if this system has no such processes, or no such limit.
         """
 
         def declare(function: Callable[..., Any]) -> Callable[..., Any]:
             if not callable(function):
                 raise TypeError(f"a task is a function, not {function!r}")
-            limit = None if timeout is None else seconds(timeout)
+            soft, hard = timeout if isinstance(timeout, tuple) else (timeout, None)
             task = Task(
                 name=name or name_of(function),
                 function=function,
                 queue=queue,
                 priority=priority,
                 retry=retry or Retry(),
-                timeout=limit,
+                timeout=None if soft is None else seconds(soft),
+                hard_timeout=None if hard is None else seconds(hard),
+                run=run,
+                max_memory=max_memory,
             )
             self._engine.tasks.add(task)
             with suppress(AttributeError):  # a builtin or a method bears no mark
@@ -449,6 +468,14 @@ class Errands(Serving, Steering):
     def is_behind(self) -> bool:
         """Whether this process is to add the job of a tick whose time has come."""
         return self._engine.is_behind
+
+    @property
+    def left_behind(self) -> list[str]:
+        """The tasks whose threads go on although their runs are over, the oldest first.
+
+        Nobody can end a thread. There are as many of them as slots at the most.
+        """
+        return self._engine.left_behind
 
     @property
     def released(self) -> int:

@@ -7,7 +7,9 @@ store looks for the next jobs while those of the claim before are run.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from datetime import datetime
 
 from ._clock import Clock
 from ._job import Job
@@ -25,7 +27,7 @@ class Claimer:
 
     Args:
         runs: Where they run.
-        wanted: What to ask the store for, if so many jobs may come.
+        wanted: What to ask the store for, one after the other, if so many jobs may come in all.
         freed: Set when a slot is free again.
         sift: Says which of the jobs that were claimed are to start; it sees to the others.
 
@@ -39,7 +41,7 @@ class Claimer:
         clock: Clock,
         patience: Patience,
         runs: Runs,
-        wanted: Callable[[int], Claim],
+        wanted: Callable[[int], Sequence[Claim]],
         freed: asyncio.Event,
         sift: Sift | None = None,
     ) -> None:
@@ -98,28 +100,43 @@ class Claimer:
         self._runs.occupy(free)  # nobody else is to use these slots meanwhile
         self._no_claim.clear()
         self._claims += 1
-        starting: list[Job] = []
+        left = free
         try:
-            claimed = await self._patience.until_done(lambda: self._store.claim(self._wanted(free)))
-            async with self._sifting:  # it is to see what the claim before has started
-                starting = await self._sift(claimed) if self._sift else claimed
-                for job in starting:
-                    self._runs.start(job)
+            for claim in self._wanted(free):
+                if left:
+                    left -= await self._claim(replace(claim, limit=min(claim.limit, left)))
         finally:
-            self._runs.vacate(free - len(starting))
+            self._runs.vacate(left)
             self._claims -= 1
             if not self._claims:
                 self._no_claim.set()
+        return free - left
+
+    async def _claim(self, claim: Claim) -> int:
+        """Claim and start jobs in slots that were occupied, and say how many there were."""
+        claimed = await self._patience.until_done(
+            lambda: self._store.claim(replace(claim, now=self._clock.now()))
+        )
+        async with self._sifting:  # it is to see what the claim before has started
+            starting = await self._sift(claimed) if self._sift else claimed
+            for job in starting:
+                self._runs.start(job)
+        self._runs.vacate(len(claimed) - len(starting))
         return len(claimed)
+
+    async def _next_free(self) -> datetime | None:
+        found = [
+            await self._patience.until_done(lambda: self._store.next_free(claim))  # noqa: B023  # awaited in this turn
+            for claim in self._wanted(1)
+        ]
+        return min((due for due in found if due is not None), default=None)
 
     async def _wait_for_work(self) -> None:
         """Sleep until there is news, or until a job's time has come."""
         self.is_idle = True
         try:
             while not (self._is_rung or self._is_stopping):
-                due = await self._patience.until_done(
-                    lambda: self._store.next_free(self._wanted(1))
-                )
+                due = await self._next_free()
                 pause = (due - self._clock.now()).total_seconds() if due else POLL
                 if pause <= 0 or self._is_rung:
                     return

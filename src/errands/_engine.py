@@ -35,6 +35,7 @@ from ._task import Named, Task, Tasks, called
 from ._watch import Watch
 from ._worker import Worker
 from .errors import NotOpen, SetupError, StoreUnavailable, UnknownTask
+from .executors._part import require_application, require_open
 
 logger = logging.getLogger("errands")
 
@@ -92,6 +93,11 @@ class Engine:
         return None if self._worker is None else self._worker.heartbeat
 
     @property
+    def left_behind(self) -> list[str]:
+        """The tasks whose threads go on although their runs are over."""
+        return [] if self._worker is None else self._worker.left
+
+    @property
     def is_up(self) -> bool:
         """Whether we are at work, and no loop was given up."""
         return self._supervisor is not None and not self._supervisor.done()
@@ -130,9 +136,11 @@ class Engine:
         """Open the store; where it is open already, count who wants it to be.
 
         Raises:
-            SetupError: if it is open in another event loop.
+            SetupError: if it is open in another event loop; or while a process imports the
+                modules of its tasks.
             StoreUnavailable: if it cannot be opened.
         """
+        require_open()
         loop = asyncio.get_running_loop()
         if self._opened and self._loop is not loop:
             raise SetupError("this Errands is open in another event loop; give each loop its own")
@@ -165,10 +173,11 @@ class Engine:
             changes: Settings that are others while in the block.
 
         Raises:
-            SetupError: if it is at work already.
+            SetupError: if it is at work already, or in a process that runs its tasks.
             NotSerializable: if an argument of a declared schedule cannot be kept.
             LoopGaveUp: in a group, at the end, if a loop would not stay up.
         """
+        require_application()
         if self.is_working:
             raise SetupError("this Errands is at work already")
         async with AsyncExitStack() as stack:
@@ -209,8 +218,11 @@ class Engine:
         Raises:
             TypeError: if `function` is a coroutine, or nothing that can be called.
             UnknownTask: if it was not declared.
+            SetupError: if it is to run in a process, which could not find it.
         """
         task = self.task_of(function)
+        if task.place == "process":
+            _ = task.reference  # or nobody could run it
         return options.job(task, args, kwargs, self.clock.now(), self._settings.max_payload)
 
     def task_of(self, function: Any) -> Task:
@@ -374,6 +386,7 @@ class Engine:
             lease=self._settings.lease,
             middleware=self._layers,
             ended=self.ended,
+            processes=self._settings.processes,
             advanced=lambda jobs: self.hooks.tell("progress", jobs),
         )
         await worker.open()
@@ -477,8 +490,8 @@ class Engine:
             if job.id in born:
                 born.discard(job.id)
                 worker.start(job)
-        for _ in born:  # not stored, or another job had the key
-            worker.miscarry()
+        for job_id in born:  # not stored, or another job had the key
+            worker.miscarry(job_id)
 
     def _kept_up(self, task: asyncio.Task[None]) -> None:
         self._strays.discard(task)

@@ -10,11 +10,13 @@ from collections.abc import Sequence
 from contextvars import copy_context
 from datetime import timedelta
 
+from ._calling import Executors
 from ._clock import Clock
 from ._job import Job, State
 from ._runner import Middleware, Run
 from ._service import Service
 from ._stint import serve
+from .executors.process import Processes
 from .executors.thread import Threads
 
 
@@ -37,7 +39,8 @@ class Resident:
         """Belong to the running event loop; start nothing yet."""
         self._service, self._worker, self._middleware = service, worker, middleware
         self._clock, self._grace = clock, grace
-        self._threads, self._context = Threads(1), copy_context()
+        self._executors = Executors(Threads(1), Processes(1))
+        self._context = copy_context()
         self._job, self._run = service.job(clock.now()), None
         self._news, self._is_stopping = asyncio.Event(), False
         self._work: asyncio.Task[Job] | None = None
@@ -89,7 +92,12 @@ class Resident:
         run = self._run = Run(self._job, lambda run: None)
         self._work = asyncio.get_running_loop().create_task(
             serve(
-                run, self._service, self._middleware, self._threads, self._clock, grace=self._grace
+                run,
+                self._service,
+                self._middleware,
+                self._executors,
+                self._clock,
+                grace=self._grace,
             ),
             name=f"errands {self._service.key}",
             context=self._context.copy(),

@@ -1,40 +1,36 @@
 """Run one claimed job, and say what became of it.
 
-Middleware wraps each run, outermost first, as in Starlette. A task may ask for the job that
-it is part of with `current_job`, and say how far it is with `progress` or `track`.
+Middleware wraps each run, outermost first, as in Starlette. Inside, `current_job` is the job.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import traceback
-from collections.abc import (
-    AsyncIterable,
-    AsyncIterator,
-    Callable,
-    Coroutine,
-    Iterable,
-    Iterator,
-    Sequence,
-    Sized,
-)
+from collections.abc import Callable, Coroutine, Sequence
 from contextvars import Context, ContextVar
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar, overload
+from typing import Any, Self
 
+from ._calling import Executors, Kept, call
 from ._clock import Clock
 from ._finishing import Finishing
 from ._job import Job, Progress
-from ._task import Task
+from ._leash import Leash
+from ._task import GRACE, Task
 from .errors import NotCommitted, NotSerializable, RunStopped
-from .executors.thread import Threads
+from .executors._remote import Remote
 
-T = TypeVar("T")
+logger = logging.getLogger("errands.worker")
+
 Next = Callable[[Job], Coroutine[Any, Any, Any]]
 Middleware = Callable[[Job, Next], Coroutine[Any, Any, Any]]
 
 HOME = str(Path(__file__).parent)
+CANCEL = GRACE + 1  # seconds after which a cancelled run is let go; a process is killed before
 LONGEST = 16_384  # characters of a traceback that are kept; its end says most
 
 
@@ -43,7 +39,8 @@ class Run:
 
     Attributes:
         job: The job, with the progress that was told last.
-        is_stopped: Whether the worker has given this run up; `progress` raises then.
+        is_stopped: Whether the function is to end; `progress` raises then.
+        is_late: Whether that is because its timeout is over.
         is_cancelled: Whether somebody asked for its end; then it counts as cancelled.
         is_lost: Whether the job is somebody else's now, so that the outcome does not count.
         is_ended: Whether there is an outcome.
@@ -53,18 +50,20 @@ class Run:
     """
 
     __slots__ = (
-        "_tell", "context", "finishing", "is_cancelled", "is_ended", "is_lost", "is_stopped",
-        "is_stored", "job", "task",
+        "_leash", "_tell", "_timers", "context", "finishing", "is_cancelled", "is_ended",
+        "is_late", "is_lost", "is_stopped", "is_stored", "job", "task",
     )  # fmt: skip  # names
 
     def __init__(self, job: Job, tell: Callable[[Run], object]) -> None:
         """Call `tell`, from whatever thread, when there is progress."""
         self.job, self._tell = job, tell
         self.is_stopped = self.is_lost = self.is_ended = self.is_stored = False
-        self.is_cancelled = False
+        self.is_late = self.is_cancelled = False
         self.task: asyncio.Task[None] | None = None
         self.context: Context | None = None
         self.finishing: Finishing | None = None
+        self._leash: Leash | None = None
+        self._timers: list[asyncio.TimerHandle] = []
 
     def tell(self, progress: Progress) -> None:
         """Note how far the function is.
@@ -75,6 +74,47 @@ class Run:
         self.require()
         self.job = self.job.progressed(progress)
         self._tell(self)
+
+    def watch(self, task: Task) -> None:
+        """Have the function end by the timeout of its task; a process sees to that by itself."""
+        if task.timeout is None or task.deadline is None or task.place == "process":
+            return
+        self._later(task.timeout, self._expire)
+        if task.place == "thread":  # which is asked, and then waited for no longer
+            self._later(task.deadline, partial(self.cancel, "timeout", GRACE))
+        else:
+            self._later(task.timeout, partial(self.cancel, "timeout", task.deadline - task.timeout))
+
+    def cancel(self, reason: str, grace: float = CANCEL) -> None:
+        """Tell the function to end, and let it go if it has not in so many seconds."""
+        self.is_stopped = True
+        if self.task is not None:
+            self.task.cancel(reason)
+            self._later(grace, self.let_go)
+
+    def let_go(self) -> None:
+        """Wait no longer for a function that ignores its cancellation."""
+        leash, self._leash = self._leash, None
+        if leash is not None and self.task is not None:
+            logger.error("%s ignores its cancellation and is left behind", self.job.task)
+            leash.drop()
+            self.task.cancel()
+
+    async def lead(self, work: Coroutine[Any, Any, Any]) -> Any:
+        """Await what the function answers, for as long as we are not to let it go."""
+        leash = self._leash = Leash(work)
+        try:
+            return await leash
+        finally:
+            self._leash = None
+            for timer in self._timers:
+                timer.cancel()
+
+    def _later(self, seconds: float, act: Callable[[], object]) -> None:
+        self._timers.append(asyncio.get_running_loop().call_later(seconds, act))
+
+    def _expire(self) -> None:
+        self.is_late = self.is_stopped = True
 
     @property
     def is_settling(self) -> bool:
@@ -93,6 +133,25 @@ class Run:
 
 class CurrentJob(Job):
     """The job that is being run, as its own function sees it. Equal to the plain `Job`."""
+
+    __slots__ = ("_run",)  # and no attribute, so that it is equal
+
+    _run: Run
+
+    @classmethod
+    def of_run(cls, run: Run) -> Self:
+        """The job of this run."""
+        job = cls.of(**vars(run.job))
+        object.__setattr__(job, "_run", run)
+        return job
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether the function is to end: by a cancellation, a timeout, or a worker that stops.
+
+        A plain function asks again and again; `track` and `progress` raise by themselves.
+        """
+        return self._run.is_stopped
 
     async def finish(self, connection: Any, result: Any = None) -> None:
         """Mark the job done in the transaction that is open on `connection`.
@@ -135,7 +194,7 @@ def current_job() -> CurrentJob:
         LookupError: outside a job, as when a task's function is called directly.
     """
     try:
-        return CurrentJob.of(**vars(_running.get().job))
+        return CurrentJob.of_run(_running.get())
     except LookupError:
         raise LookupError("no job is being run here; current_job() belongs inside a task") from None
 
@@ -151,49 +210,8 @@ def progress(done: float, total: float | None = None, text: str | None = None) -
         run.tell(Progress(done, total, text))
 
 
-@overload
-def track(
-    items: Iterable[T], text: str | None = None, *, total: float | None = None
-) -> Iterator[T]: ...
-@overload
-def track(
-    items: AsyncIterable[T], text: str | None = None, *, total: float | None = None
-) -> AsyncIterator[T]: ...
-def track(items: Any, text: str | None = None, *, total: float | None = None) -> Any:
-    """Go through `items`, plain or asynchronous, and tell the progress of the job meanwhile.
-
-    Args:
-        text: What is being done, in a few words.
-        total: How many there are, where `len(items)` does not say.
-    """
-    if total is None and isinstance(items, Sized):
-        total = len(items)
-    steps = _track_async if isinstance(items, AsyncIterable) else _track
-    return steps(items, text, total)
-
-
-def _track(items: Iterable[T], text: str | None, total: float | None) -> Iterator[T]:
-    done = 0
-    progress(done, total, text)
-    for item in items:
-        yield item
-        done += 1
-        progress(done, total, text)
-
-
-async def _track_async(
-    items: AsyncIterable[T], text: str | None, total: float | None
-) -> AsyncIterator[T]:
-    done = 0
-    progress(done, total, text)
-    async for item in items:
-        yield item
-        done += 1
-        progress(done, total, text)
-
-
 async def run(
-    run: Run, task: Task, middleware: Sequence[Middleware], threads: Threads, clock: Clock
+    run: Run, task: Task, middleware: Sequence[Middleware], executors: Executors, clock: Clock
 ) -> Job:
     """Run a job and answer with it as it is to be saved: done, queued again, or failed.
 
@@ -204,21 +222,16 @@ async def run(
         reason = f"Its worker was lost {job.attempt - 1} times in a row; no start is left."
         return job.failed(reason, clock.now())
     token = _running.set(run)
-    limit = asyncio.timeout(task.timeout)
+    run.watch(task)
     try:
-        call = wrapped(_called(task, threads), middleware)
-        async with limit:
-            value = await call(job)
-        if limit.expired():  # it was told, and went on
+        work = wrapped(_called(run, task, executors, is_wrapped=bool(middleware)), middleware)
+        value = await run.lead(work(job))
+        if run.is_late:  # it was told, and went on
             raise TimeoutError
     except asyncio.CancelledError as error:
-        if run.is_stopped:
+        if run.is_stopped and not run.is_late:
             raise
         return _after(error, run, task, clock)
-    except TimeoutError as error:
-        run.is_stopped = limit.expired()
-        told = TimeoutError(f"{task.name} ran for longer than its timeout of {task.timeout} s")
-        return _after(told if limit.expired() else error, run, task, clock)
     except (Exception, SystemExit) as error:  # noqa: BLE001  # also sys.exit() ends its job alone
         return _after(error, run, task, clock)
     finally:
@@ -241,10 +254,15 @@ def wrapped(function: Next, middleware: Sequence[Middleware]) -> Next:
 
 def told(error: BaseException) -> str:
     """The traceback without the frames that are ours: the user's code is what failed."""
+    if isinstance(error, Remote):  # it was shown where it was raised
+        return _short(error.trace)
     frames: TracebackType | None = error.__traceback__
     while frames is not None and frames.tb_frame.f_code.co_filename.startswith(HOME):
         frames = frames.tb_next
-    text = "".join(traceback.format_exception(type(error), error, frames)).rstrip()
+    return _short("".join(traceback.format_exception(type(error), error, frames)).rstrip())
+
+
+def _short(text: str) -> str:
     return text if len(text) <= LONGEST else f"…{text[-LONGEST:]}"
 
 
@@ -256,14 +274,8 @@ def not_committed(run: Run, task: Task, clock: Clock) -> Job:
     return _after(error, run, task, clock)
 
 
-def _called(task: Task, threads: Threads) -> Next:
-    async def function(job: Job) -> Any:
-        args, kwargs = task.codec.load(job.payload)
-        if task.is_async:
-            return await task.function(*args, **kwargs)
-        return await threads.run(task.function, *args, **kwargs)
-
-    return function
+def _called(run: Run, task: Task, executors: Executors, *, is_wrapped: bool) -> Next:
+    return lambda job: call(task, run.job, executors, run.tell, is_wrapped=is_wrapped)
 
 
 def _inside(layer: Middleware, inner: Next) -> Next:
@@ -271,6 +283,8 @@ def _inside(layer: Middleware, inner: Next) -> Next:
 
 
 def _done(value: Any, run: Run, task: Task, clock: Clock) -> Job:
+    if isinstance(value, Kept):
+        return run.job.done(value.text, clock.now(), note=value.note)
     try:
         return run.job.done(task.codec.dump_result(value), clock.now())
     except NotSerializable as error:  # what the task did it has done: running it again cannot help
@@ -281,5 +295,8 @@ def _after(error: BaseException, run: Run, task: Task, clock: Clock) -> Job:
     if run.is_cancelled:
         return run.job.cancelled(clock.now())
     spoilt = isinstance(error, NotSerializable)
+    if run.is_late and isinstance(error, (asyncio.CancelledError, RunStopped, TimeoutError)):
+        late = TimeoutError(f"{task.name} ran for longer than its timeout of {task.timeout} s")
+        error = late.with_traceback(error.__traceback__)
     wait = None if spoilt else task.retry.wait_after(run.job.attempt, error)
     return run.job.failed(told(error), clock.now(), wait)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from contextvars import copy_context
 from datetime import timedelta
 
+from ._calling import Executors
 from ._clock import Clock
 from ._doubts import Doubts
 from ._finishing import Finishing
@@ -22,11 +23,12 @@ from ._runner import Middleware, Run, run
 from ._store import Store
 from ._supervisor import Loop, Patience
 from ._task import Task
+from .executors.process import Processes
 from .executors.thread import Threads
 
 logger = logging.getLogger("errands.worker")
 
-Play = Callable[[Run, Task, Sequence[Middleware], Threads, Clock], Coroutine[None, None, Job]]
+Play = Callable[[Run, Task, Sequence[Middleware], Executors, Clock], Coroutine[None, None, Job]]
 
 TELL = 0.1  # seconds between two reports of progress
 PROBATION = timedelta(seconds=60)  # in which a job that lost its workers shows that it is not why
@@ -40,9 +42,10 @@ class Runs:
         freed: Called when a slot is free again.
         ended: Told about each outcome once it is stored.
         play: Runs one job and answers with its outcome.
+        processes: For those that are to run in one.
 
     Attributes:
-        slots: The same, as it is now.
+        slots: How many there are now.
     """
 
     def __init__(
@@ -56,13 +59,15 @@ class Runs:
         freed: Callable[[], object],
         ended: Callable[[Job], object],
         play: Play = run,
+        processes: Processes | None = None,
     ) -> None:
         """Belong to the running event loop; run nothing yet."""
         self._play = play
         self._store, self._tasks, self._clock = store, tasks, clock
         self.slots, self._middleware = slots, middleware
         self._freed, self._told = freed, ended
-        self._threads, self._patience = Threads(slots), patience
+        self._executors = Executors(Threads(slots), processes or Processes(1))
+        self._patience = patience
         self._doubts = Doubts(store, tasks, clock, patience, self._give_up)
         self._held: dict[str, Run] = {}
         self._outcomes: list[tuple[Run, Job]] = []
@@ -86,7 +91,7 @@ class Runs:
         """Have so many jobs run side by side from now on; what runs goes on."""
         if slots != self.slots:
             self.slots = slots
-            self._threads.resize(slots)
+            self._executors.threads.resize(slots)
             self._freed()
 
     @property
@@ -103,6 +108,15 @@ class Runs:
     def tasks(self) -> set[str]:
         """The names of the tasks of all jobs that are held."""
         return {run.job.task for run in self._held.values()}
+
+    @property
+    def left(self) -> list[str]:
+        """The names of the tasks whose threads go on although their runs are over."""
+        return self._executors.threads.left
+
+    def count(self, tasks: Collection[str]) -> int:
+        """How many jobs of these tasks are held."""
+        return sum(run.job.task in tasks and not run.is_ended for run in self._held.values())
 
     @property
     def jobs(self) -> list[Job]:
@@ -207,11 +221,10 @@ class Runs:
         for held in [held for job_id in ids if (held := self._held.get(job_id)) is not None]:
             if held.is_ended or held.is_cancelled:
                 continue
-            held.is_cancelled = held.is_stopped = True
+            held.is_cancelled = True
+            held.cancel("the job was cancelled")
             if held.task is None:
                 self._end(held, held.job.cancelled(self._clock.now()))
-            else:
-                held.task.cancel("the job was cancelled")
 
     def recall(self) -> None:
         """Cancel all that runs, and start no more: what ends now goes back."""
@@ -241,7 +254,7 @@ class Runs:
         task, outcome = self._tasks[held.job.task], None
         held.finishing = Finishing(self._store, task, self._clock)
         try:
-            outcome = await self._play(held, task, self._middleware, self._threads, self._clock)
+            outcome = await self._play(held, task, self._middleware, self._executors, self._clock)
         except asyncio.CancelledError:
             now = self._clock.now()
             outcome = held.job.cancelled(now) if held.is_cancelled else held.job.released(now)
@@ -271,10 +284,9 @@ class Runs:
         self._new_outcome.set()
 
     def _give_up(self, held: Run) -> None:
-        held.is_lost = held.is_stopped = True
-        if held.task is not None:
-            held.task.cancel("the job was taken over by another worker, or cancelled")
-        else:
+        held.is_lost = True
+        held.cancel("the job was taken over by another worker, or cancelled")
+        if held.task is None:
             self._end(held, held.job)
 
     async def _hand_back(self, grace: float, cleanup: float) -> None:
@@ -287,9 +299,7 @@ class Runs:
             "%d jobs did not end within %g s and go back: %s", len(running), grace, names
         )
         for held in running:
-            held.is_stopped = True
-            if held.task is not None:
-                held.task.cancel("the worker stops")
+            held.cancel("the worker stops")
         if not await within(self._nothing_runs, cleanup):
             for held in [held for held in running if not held.is_ended]:
                 logger.error("%s ignores its cancellation and is left behind", held.job.task)

@@ -9,7 +9,13 @@ from datetime import timedelta
 from ._options import LONGEST, Seconds, seconds
 from ._runner import Middleware
 
-LEAST = {"threads": 1, "slots": 1, "max_pending": 1, "lease": 0.1}  # 0 for what is not here
+LEAST = {
+    "threads": 1,
+    "processes": 1,
+    "slots": 1,
+    "max_pending": 1,
+    "lease": 0.1,
+}  # 0 for what is not here
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +27,7 @@ class Settings:
     queues: Collection[str] | None
     slots: int
     threads: int
+    processes: int
     lease: timedelta
     grace: float
     max_payload: int

@@ -12,13 +12,13 @@ from collections.abc import Sequence
 from contextvars import ContextVar
 from typing import Any
 
+from ._calling import Executors
 from ._clock import Clock
 from ._job import Job, Progress
 from ._leash import Leash
 from ._runner import Middleware, Run, begin, told, wrapped
 from ._service import Service
 from .errors import RunStopped
-from .executors.thread import Threads
 
 logger = logging.getLogger("errands.service")
 
@@ -106,7 +106,7 @@ async def serve(
     run: Run,
     service: Service,
     middleware: Sequence[Middleware],
-    threads: Threads,
+    executors: Executors,
     clock: Clock,
     *,
     grace: float,
@@ -119,7 +119,7 @@ async def serve(
     stint = Stint(run, clock)
     begin(run)
     _stint.set(stint)
-    leash = Leash(wrapped(lambda job: _called(service, threads), middleware)(run.job))
+    leash = Leash(wrapped(lambda job: _called(service, executors), middleware)(run.job))
     work = asyncio.create_task(_error_of(leash), name=f"service {service.name}")
     watch = asyncio.create_task(stint.overdue(service.watchdog), name="errands watchdog")
     try:
@@ -136,10 +136,10 @@ async def serve(
         watch.cancel()
 
 
-async def _called(service: Service, threads: Threads) -> Any:
+async def _called(service: Service, executors: Executors) -> Any:
     if service.is_async:
         return await service.function()
-    return await threads.run(service.function)
+    return await executors.threads.run(service.function)
 
 
 async def _error_of(leash: Leash) -> BaseException | None:

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import inspect
-import sys
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 from types import CodeType, FunctionType
-from typing import Any, ParamSpec, Protocol, TypeVar
+from typing import Any, Literal, ParamSpec, Protocol, TypeVar, get_args
 
 from ._codec import Codec
+from ._reference import Reference, module_of, require_name
 from ._retry import Retry
-from .errors import DuplicateTask, UnknownTask
+from .errors import DuplicateTask, SetupError, UnknownTask
 
 P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
+Place = Literal["loop", "thread", "process"]
+
+MEMORY = Path("/proc/self/status")  # where Linux says how much a process takes
+GRACE = 2.0  # seconds that a function has to end by itself after its timeout
 
 
 class Declared(Protocol[P, R_co]):
@@ -41,6 +46,11 @@ class Task:
         queue: Where its jobs wait.
         priority: The higher, the sooner.
         timeout: Seconds after which a run counts as failed; `None` for no limit.
+        hard_timeout: Seconds after which a function is left to itself, or its process is
+            killed, that has not ended by its timeout; 2 s after that if not given.
+        run: Where the function runs: `loop`, `thread` or `process`. If not given, a coroutine
+            function runs in the event loop, and any other in a thread.
+        max_memory: Bytes that it may take in its process; `None` for no limit.
     """
 
     name: str
@@ -49,6 +59,9 @@ class Task:
     priority: int = 0
     retry: Retry = field(default_factory=Retry)
     timeout: float | None = None
+    hard_timeout: float | None = None
+    run: Place | None = None
+    max_memory: int | None = None
 
     def __post_init__(self) -> None:
         """Refuse a policy that could never be meant.
@@ -65,6 +78,13 @@ class Task:
             raise ValueError(f"a task needs a name and a queue, not {self.name!r}, {self.queue!r}")
         if self.timeout is not None and not self.timeout > 0:
             raise ValueError(f"{self.name}: timeout={self.timeout!r}: expected more than 0 seconds")
+        hard = self.hard_timeout
+        if hard is not None and (self.timeout is None or hard < self.timeout):
+            raise ValueError(
+                f"{self.name}: timeout=({self.timeout!r}, {hard!r}): expected the seconds after "
+                "which it is told to end, and then those after which it is ended"
+            )
+        self._require_place()
 
     @cached_property
     def codec(self) -> Codec:
@@ -75,6 +95,47 @@ class Task:
     def is_async(self) -> bool:
         """Whether the function is a coroutine function."""
         return is_async(self.function)
+
+    @cached_property
+    def place(self) -> Place:
+        """Where the function runs."""
+        return self.run or ("loop" if self.is_async else "thread")
+
+    @cached_property
+    def reference(self) -> Reference:
+        """Where a process finds the function; looked for when its module is there.
+
+        Raises:
+            SetupError: if its module has another thing under its name.
+        """
+        return Reference.of(self.function)
+
+    @cached_property
+    def deadline(self) -> float | None:
+        """Seconds after which nobody waits for the function any more."""
+        if self.hard_timeout is not None or self.timeout is None:
+            return self.hard_timeout
+        return self.timeout if self.place == "thread" else self.timeout + GRACE
+
+    def _require_place(self) -> None:
+        if self.run not in (None, *get_args(Place)):
+            expected = ", ".join(get_args(Place))
+            raise ValueError(f"{self.name}: run={self.run!r}: expected one of {expected}")
+        if self.run == "thread" and self.is_async:
+            raise ValueError(
+                f'{self.name}: run="thread" of a coroutine function: what it awaits belongs to the '
+                "event loop. Leave out run, or write a plain function with asyncio.run inside."
+            )
+        if self.run == "process" and os.name != "posix":
+            raise SetupError(f'{self.name}: run="process" needs Unix; here, leave it out')
+        if self.run == "process":
+            require_name(self.function)
+        if self.max_memory is not None and self.run != "process":
+            raise ValueError(f'{self.name}: max_memory={self.max_memory!r} wants run="process"')
+        if self.max_memory is not None and not MEMORY.exists():
+            raise SetupError(f"{self.name}: max_memory needs Linux; here, leave it out")
+        if self.max_memory is not None and self.max_memory < 1:
+            raise ValueError(f"{self.name}: max_memory={self.max_memory!r}: expected bytes")
 
 
 T = TypeVar("T", bound=Task)
@@ -169,7 +230,7 @@ def name_of(function: Callable[..., Any]) -> str:
     name = getattr(function, "__qualname__", None)
     if name is None or name.endswith("<lambda>"):
         raise ValueError(f"{function!r} has no name of its own: declare it with name=…")
-    return f"{_module(function.__module__)}.{name}"
+    return f"{module_of(function.__module__)}.{name}"
 
 
 def is_same(one: Callable[..., Any], other: Callable[..., Any]) -> bool:
@@ -183,17 +244,6 @@ def is_same(one: Callable[..., Any], other: Callable[..., Any]) -> bool:
     if _is_interactive(code.co_filename) and _is_interactive(again.co_filename):
         return True
     return (where, code.co_firstlineno) == (anew, again.co_firstlineno)
-
-
-def _module(name: str) -> str:
-    if name not in ("__main__", "__mp_main__"):  # the latter: a process that uvicorn --reload made
-        return name
-    module = sys.modules.get(name)
-    spec = getattr(module, "__spec__", None)
-    if spec is not None:
-        return str(spec.name).removesuffix(".__main__")
-    file = getattr(module, "__file__", None)
-    return Path(file).stem if file else name
 
 
 def _is_interactive(filename: str) -> bool:

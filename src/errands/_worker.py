@@ -21,8 +21,10 @@ from ._store import Claim, Store
 from ._supervisor import Loop, Patience
 from ._suspicion import Suspicion
 from ._task import Tasks
+from .executors.process import Processes
 
 RESCUE = 0.3  # seconds between two looks for workers that died
+KILL = 1.0  # seconds more, in which processes are killed that ignore their cancellation
 CLEANUP = 2.0  # seconds that cancelled jobs have to clean up, and outcomes to be saved
 
 
@@ -35,6 +37,7 @@ class Worker:
         slots: How many jobs run side by side.
         lease: How long a claimed job is held; it is renewed three times meanwhile.
         ended: Told about each outcome once it is stored.
+        processes: How many jobs run side by side in processes of their own.
         advanced: Told which jobs have come further.
     """
 
@@ -50,6 +53,7 @@ class Worker:
         lease: timedelta,
         middleware: Sequence[Middleware],
         ended: Callable[[Job], object],
+        processes: int = 1,
         advanced: Callable[[Sequence[Job]], object] = len,
     ) -> None:
         """Belong to the running event loop; claim nothing yet."""
@@ -58,12 +62,19 @@ class Worker:
         self._store, self._tasks, self._clock = store, tasks, clock
         self._queues, self._lease = queues, lease
         self._patience = patience
-        freed = asyncio.Event()
-        self._runs = Runs(store, tasks, clock, patience, slots, middleware, freed.set, ended)
+        self._freed, self._is_full = asyncio.Event(), False
+        self._most, self._processes = processes, Processes(processes)
+        self._unborn: set[str] = set()  # jobs for processes that are being stored
+        self._runs = Runs(
+            store, tasks, clock, patience, slots, middleware, self._free, ended,
+            processes=self._processes,
+        )  # fmt: skip  # a call
         self._runs.advanced = advanced
         self._suspicion = Suspicion(store, clock, patience, self._runs)
         self._helm = Helm(store, clock, patience, self.name, self._runs, slots)
-        self._claimer = Claimer(store, clock, patience, self._runs, self._wanted, freed, self._sift)
+        self._claimer = Claimer(
+            store, clock, patience, self._runs, self._wanted, self._freed, self._sift
+        )
         self._renewer = Renewer(
             store, clock, self.name, lease, self._runs.held, self._runs.lose, patience.tell
         )
@@ -92,8 +103,16 @@ class Worker:
         return {**own, **loops}
 
     async def open(self) -> None:
-        """Let the other workers know that we live."""
+        """Let the other workers know that we live.
+
+        Raises:
+            SetupError: if a process could not find the function of a task.
+        """
+        of_processes = [task for task in self._tasks.values() if task.place == "process"]
+        references = [task.reference for task in of_processes]
         await self._store.enlist(self.name)
+        if references and not self._is_aside:
+            self._processes.warm(references)
         await self._helm.look()
         self._stop_listening = self._store.listen(self._ring)
         self._renewer.start()
@@ -102,7 +121,8 @@ class Worker:
         """Claim no more, let what runs end within `grace` seconds, hand back the rest."""
         self._is_stopping = True
         await self._claimer.stop(CLEANUP)
-        await self._runs.stop(grace, CLEANUP)
+        await self._runs.stop(grace, CLEANUP + (KILL if self._of_processes else 0))
+        await self._processes.close()
         self._is_stopped = True
         self._stop_listening()
         await self._renewer.stop()
@@ -123,6 +143,11 @@ class Worker:
     def released(self) -> int:
         """How many jobs went back unfinished when it stopped."""
         return self._runs.released
+
+    @property
+    def left(self) -> list[str]:
+        """The names of the tasks whose threads go on although their runs are over."""
+        return self._runs.left
 
     @property
     def is_busy(self) -> bool:
@@ -147,18 +172,24 @@ class Worker:
         has_room = self._is_aside or (self._is_idle and self._runs.free > 0)
         if not has_room or not self.takes(job):
             return None
+        if self._tasks[job.task].place == "process":
+            if self._room <= 0 and not self._is_aside:
+                return None
+            self._unborn.add(job.id)
         self._runs.occupy()
         return self.claimed(job)
 
     def start(self, job: Job) -> None:
         """Run a job that was born here and is stored, unless the store took too long for that."""
+        self._unborn.discard(job.id)
         if self._is_stopped:
             self._runs.vacate()  # its lease ends, or our process, and then another runs it
         else:
             self._runs.start(job)
 
-    def miscarry(self) -> None:
+    def miscarry(self, job_id: str) -> None:
         """Free the slot that was kept for a job which did not come to be stored."""
+        self._unborn.discard(job_id)
         self._runs.vacate()
 
     def claimed(self, job: Job) -> Job:
@@ -203,11 +234,37 @@ class Worker:
             await self._patience.until_done(lambda: self._store.rescue(self._clock.now()))
             await self._clock.sleep(RESCUE)
 
-    def _wanted(self, limit: int) -> Claim:
+    @property
+    def _of_processes(self) -> set[str]:
+        """The names of the tasks that run in processes."""
+        return {task.name for task in self._tasks.values() if task.place == "process"}
+
+    @property
+    def _room(self) -> int:
+        """How many more jobs may start in processes."""
+        return self._most - self._runs.count(self._of_processes) - len(self._unborn)
+
+    def _free(self) -> None:
+        """A slot is free again, and maybe a process with it."""
+        self._freed.set()
+        if self._is_full and self._room > 0:
+            self._claimer.ring()
+
+    def _wanted(self, limit: int) -> list[Claim]:
+        """Of the tasks that run in processes only what can start: another worker has the rest."""
+        of_processes, tasks = self._of_processes, self._tasks.keys()
+        room = self._room if of_processes else limit
+        self._is_full = room <= 0
+        if room >= limit:
+            return [self._claim(tasks, limit)]
+        claims = [self._claim(of_processes, room)] if room > 0 else []
+        return [*claims, self._claim(tasks - of_processes, limit)]
+
+    def _claim(self, tasks: Collection[str], limit: int) -> Claim:
         return Claim(
             worker=self.name,
             queues=self._queues,
-            tasks=self._tasks.keys(),
+            tasks=tasks,
             limit=limit,
             now=self._clock.now(),
             lease=self._lease,

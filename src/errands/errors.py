@@ -17,6 +17,7 @@ ErrandsError
 ├── QueueFull             too many local tasks wait in this process, or jobs in a queue
 ├── JobFailed             the job whose result was asked for failed
 ├── JobCancelled          the job whose result was asked for was cancelled
+├── ProcessDied           the process that ran a task ended, by a crash or from outside
 ├── RunStopped            raised inside a task that was stopped, in its own thread
 ├── StoreInUse            somebody works on a store that is to rest
 ├── StoreUnavailable      the store did not answer, or could not write
@@ -157,8 +158,12 @@ class JobCancelled(ErrandsError):
         self.job = job
 
 
+class ProcessDied(ErrandsError):
+    """The process in which a task ran has ended: it crashed, left, or was killed."""
+
+
 class RunStopped(ErrandsError):
-    """Raised by `progress` and `track` in a thread whose run was given up.
+    """Raised by `progress` and `track` in a thread or process whose run was given up.
 
     A thread cannot be interrupted from outside; this ends it at its next step.
     """

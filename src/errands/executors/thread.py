@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import threading
 import time
 from collections import deque
@@ -18,6 +19,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+logger = logging.getLogger("errands.worker")
+
+PATIENCE = 2.0  # seconds that an abandoned call gets to notice it
 IDLE = 10.0  # seconds after which a thread without work ends
 
 
@@ -26,6 +30,7 @@ class _Call:
     function: Callable[[], Any]
     context: Context
     future: asyncio.Future[Any]
+    name: str | None = None
     loop: asyncio.AbstractEventLoop = field(init=False)
     since: float = field(default_factory=time.monotonic)
     is_running: bool = False
@@ -36,11 +41,16 @@ class _Call:
 
 
 class Threads:
-    """A pool that grows to `limit` threads and shrinks when there is nothing to do."""
+    """A pool that grows to `limit` threads and shrinks when there is nothing to do.
+
+    A call that is abandoned keeps its thread, which nobody can end. There are up to `limit` of
+    those, too; while there are more nothing takes their places.
+    """
 
     def __init__(self, limit: int) -> None:
         """Start no thread yet."""
         self._limit, self._threads, self._idle = limit, 0, 0
+        self._left: list[_Call] = []
         self._calls: deque[_Call] = deque()
         self._change = threading.Condition()
 
@@ -54,20 +64,30 @@ class Threads:
         When this is cancelled, a call that has not started will not; one that has is
         abandoned: it goes on by itself, and no longer counts against the limit.
         """
+        return await self.run_named(None, function, *args, **kwargs)
+
+    async def run_named(
+        self, name: str | None, function: Callable[..., Any], /, *args: Any, **kwargs: Any
+    ) -> Any:
+        """As `run`; if the function goes on for long after it was abandoned, it is named."""
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        call = _Call(partial(function, *args, **kwargs), copy_context(), future)
+        call = _Call(partial(function, *args, **kwargs), copy_context(), future, name)
         with self._change:
             self._calls.append(call)
             if self._idle >= len(self._calls):
                 self._change.notify()
-            elif self._threads < self._limit:
-                self._threads += 1
-                threading.Thread(target=self._work, name="errands task", daemon=True).start()
+            else:
+                self._start_missing()
         try:
             return await future
         except asyncio.CancelledError:
             self._abandon(call)
             raise
+
+    @property
+    def left(self) -> list[str]:
+        """The names of the abandoned calls that go on, the oldest first."""
+        return [call.name for call in list(self._left) if call.name is not None]
 
     def starving(self) -> tuple[int, float]:
         """How many calls wait for a thread, and the first of them for how many seconds."""
@@ -80,8 +100,30 @@ class Threads:
             if call in self._calls:
                 self._calls.remove(call)
             elif call.is_running and not call.is_abandoned:
+                self._left.append(call)
+                self._replace_left()
+                if call.name is not None:
+                    call.loop.call_later(PATIENCE, self._report, call)
+
+    def _report(self, call: _Call) -> None:
+        if call in self._left:
+            logger.error(
+                "%s ignores its cancellation and goes on in its thread, without a slot; there are "
+                "%d such threads", call.name, len(self._left),
+            )  # fmt: skip  # a message and its parts
+
+    def _replace_left(self) -> None:
+        """Let others run in place of what was abandoned, up to the limit."""
+        for call in self._left[: self._limit]:
+            if not call.is_abandoned:
                 call.is_abandoned = True
                 self._threads -= 1
+                self._start_missing()
+
+    def _start_missing(self) -> None:
+        if self._threads < self._limit and len(self._calls) > self._idle:
+            self._threads += 1
+            threading.Thread(target=self._work, name="errands task", daemon=True).start()
 
     def _work(self) -> None:
         while (call := self._next()) is not None:
@@ -98,6 +140,9 @@ class Threads:
             error = raised
         with self._change:
             call.is_running = False
+            if call in self._left:
+                self._left.remove(call)
+                self._replace_left()
         with contextlib.suppress(RuntimeError):  # the loop was closed; nobody waits
             call.loop.call_soon_threadsafe(_settle, call.future, result, error)
         return call.is_abandoned

@@ -13,7 +13,9 @@ import pytest
 
 from ._clock import JumpingClock
 
-WATCHED = ("errands", "errands.service", "errands.supervisor", "errands.worker")
+WATCHED = (
+    "errands", "errands.process", "errands.service", "errands.supervisor", "errands.worker",
+)  # fmt: skip  # names
 
 
 def pytest_configure(config: pytest.Config) -> None:
