@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import secrets
 import threading
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -17,6 +18,7 @@ from .._schedule import Schedule
 from .._store import Claim, OnConflict, Query, rival_within
 from ..errors import JobExists, UnfitConnection
 from ._bell import Bell, is_news
+from ._secret import SIZE
 
 Place = tuple[str, int]  # a queue and a priority: one heap each
 Entry = tuple[datetime, str]  # from when a job is free, and its id
@@ -43,6 +45,7 @@ class MemoryStore:
         self._workers: dict[str, Heartbeat] = {}
         self._schedules: dict[str, Schedule] = {}
         self._heaps: defaultdict[Place, list[Entry]] = defaultdict(list)
+        self._secret = secrets.token_bytes(SIZE)
         self._lock = threading.RLock()  # `extend` comes from another thread
         self._bell = Bell()
         self.listen = self._bell.listen
@@ -189,6 +192,10 @@ class MemoryStore:
         """See `Store.remove_schedules`."""
         for name in names:
             self._schedules.pop(name, None)
+
+    async def secret(self) -> bytes:
+        """See `Store.secret`."""
+        return self._secret
 
     async def now(self) -> datetime:
         """See `Store.now`."""

@@ -542,6 +542,15 @@ class StoreContract:
         assert schedules[1:2] == await store.schedules()
         assert {"a"} == await store.put_schedules([a_schedule("a")])
 
+    async def test_a_store_has_one_secret_for_all(self, store: Store) -> None:
+        """Whoever asks, and whoever asks first; it is random, and outlives the opening."""
+        first, *others = await asyncio.gather(*(store.secret() for _ in range(5)))
+        await store.__aexit__(None, None, None)
+        await store.__aenter__()
+
+        assert [first] * 5 == [*others, await store.secret()]
+        assert (32, True) == (len(first), len(set(first)) > 8)
+
     async def test_many_schedules_are_put_at_once(self, store: Store) -> None:
         """In any number."""
         schedules = [a_schedule(f"{n:04}") for n in range(1000)]
