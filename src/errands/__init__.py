@@ -5,6 +5,7 @@ from ._app import Errands
 from ._background import AddingLater, BackgroundTasks
 from ._clock import Clock, Timer
 from ._cron import Cron, cron
+from ._door import Door
 from ._heartbeat import Heartbeat
 from ._job import Attempt, Job, Outcome, Progress, State, new_id
 from ._moving import Move, move
@@ -30,6 +31,7 @@ __all__ = [
     "Cron",
     "CurrentJob",
     "Declared",
+    "Door",
     "Errands",
     "ErrandsError",
     "Every",

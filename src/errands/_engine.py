@@ -317,7 +317,7 @@ class Engine:
 
     @contextmanager
     def watching(self, job_id: str) -> Iterator[asyncio.Event]:
-        """An event that is set whenever this process stores an outcome of the job."""
+        """An event that is set whenever this process stores an outcome or a progress of the job."""
         event = asyncio.Event()
         self._watchers[job_id].add(event)
         try:

@@ -37,7 +37,7 @@ class Runs:
     Args:
         slots: How many run side by side, at the most.
         freed: Called when a slot is free again.
-        ended: Told about each outcome once it is stored.
+        ended: Told about each outcome, and each report of progress, once it is stored.
         play: Runs one job and answers with its outcome.
     """
 
@@ -297,6 +297,8 @@ class Runs:
             jobs = [held.job for held in advanced.values() if not held.is_settling]
             if jobs:
                 await self._patience.until_done(lambda: self._store.report(jobs))  # noqa: B023  # as above
+            for job in jobs:
+                self._told(job)
             await self._clock.sleep(TELL)
 
 

@@ -33,7 +33,7 @@ class Worker:
             only what is born here.
         slots: How many jobs run side by side.
         lease: How long a claimed job is held; it is renewed three times meanwhile.
-        ended: Told about each outcome once it is stored.
+        ended: Told about each outcome, and each report of progress, once it is stored.
     """
 
     def __init__(
