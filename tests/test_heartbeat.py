@@ -21,7 +21,7 @@ def test_a_worker_is_alive_for_as_long_as_it_is_seen() -> None:
 
 def test_a_beat_says_what_runs_now() -> None:
     """And when that was."""
-    later = BEAT.seen(3, NOW + timedelta(seconds=25))
+    later = BEAT.seen(NOW + timedelta(seconds=25), running=3, slots=BEAT.slots)
 
     assert (3, NOW) == (later.running, later.started_at)
     assert later.is_alive(NOW + timedelta(seconds=40))

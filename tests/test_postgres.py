@@ -18,7 +18,7 @@ from postgres_server import PostgresServer
 
 from errands import Claim, Errands, Job, Query, State, new_id
 from errands.errors import NotAStore, SchemaTooNew, SetupError, StoreUnavailable
-from errands.stores import _pg_link, _pg_statements, store_at
+from errands.stores import _pg_link, _pg_schema, _pg_statements, store_at
 from errands.stores.postgres import PostgresStore
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -219,13 +219,15 @@ async def test_tables_of_version_1_become_those_of_today(
     schema, first = schema_in(postgres_url), job()
     async with PostgresStore(postgres_url) as store:
         await store.add([first])
-    postgres.execute(f"drop table {schema}.errands_schedules")
+    postgres.execute(f"drop table {schema}.errands_schedules, {schema}.errands_orders")
+    for column in _pg_schema.NEW:
+        postgres.execute(f"alter table {schema}.errands_jobs drop column {column}")
     postgres.execute(f"update {schema}.errands_meta set value = 1 where name = 'schema'")
 
     async with PostgresStore(postgres_url) as store:
         assert first == await store.get(first.id)
         assert [] == await store.schedules()
-    assert [("schema", 2), ("works_since", 1)] == postgres.execute(
+    assert [("schema", 3), ("works_since", 1)] == postgres.execute(
         f"select name, value from {schema}.errands_meta order by name"
     )
 

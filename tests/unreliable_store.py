@@ -18,7 +18,18 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple, Self, TypeVar
 
-from errands import Claim, Heartbeat, Job, OnConflict, Query, Schedule, State, Store
+from errands import (
+    Claim,
+    Heartbeat,
+    Job,
+    OnConflict,
+    Order,
+    OrderKind,
+    Query,
+    Schedule,
+    State,
+    Store,
+)
 from errands.errors import StoreUnavailable
 
 T = TypeVar("T")
@@ -268,6 +279,26 @@ class UnreliableStore:
     async def prune_workers(self, before: datetime) -> int:
         """See `Store.prune_workers`."""
         return await self._call("prune_workers", lambda: self.inner.prune_workers(before))
+
+    async def request_cancel(self, ids: Collection[str]) -> set[str]:
+        """See `Store.request_cancel`."""
+        return await self._call("request_cancel", lambda: self.inner.request_cancel(ids))
+
+    async def cancelling(self, worker: str) -> set[str]:
+        """See `Store.cancelling`."""
+        return await self._call("cancelling", lambda: self.inner.cancelling(worker))
+
+    async def orders(self) -> list[Order]:
+        """See `Store.orders`."""
+        return await self._call("orders", self.inner.orders)
+
+    async def put_orders(self, orders: Sequence[Order]) -> None:
+        """See `Store.put_orders`."""
+        await self._call("put_orders", lambda: self.inner.put_orders(orders))
+
+    async def remove_orders(self, orders: Collection[tuple[OrderKind, str]]) -> None:
+        """See `Store.remove_orders`."""
+        await self._call("remove_orders", lambda: self.inner.remove_orders(orders))
 
     async def schedules(self) -> list[Schedule]:
         """See `Store.schedules`."""

@@ -9,6 +9,7 @@ from ._door import Door
 from ._heartbeat import Heartbeat
 from ._job import Attempt, Job, Outcome, Progress, State, new_id
 from ._moving import Move, move
+from ._order import Order, OrderKind
 from ._retry import Retry
 from ._runner import CurrentJob, Middleware, Next, current_job, progress, track
 from ._schedule import Schedule
@@ -41,6 +42,8 @@ __all__ = [
     "Move",
     "Next",
     "OnConflict",
+    "Order",
+    "OrderKind",
     "Outcome",
     "Progress",
     "Query",

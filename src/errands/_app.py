@@ -26,6 +26,7 @@ from ._schedules import Schedules
 from ._serving import Serving
 from ._settings import Settings, require_numbers, require_queues
 from ._spec import Spec
+from ._steering import Steering
 from ._store import OnConflict, Query, Store
 from ._task import Declared, Task, name_of
 from .errors import SetupError
@@ -37,7 +38,7 @@ R = TypeVar("R")
 DAY = 86_400.0
 
 
-class Errands(Serving):
+class Errands(Serving, Steering):
     """Background tasks for one application.
 
     Args:
@@ -229,6 +230,7 @@ class Errands(Serving):
         on_conflict: OnConflict = "keep",
         queue: str | None = None,
         priority: int | None = None,
+        group: str | None = None,
         connection: Any = None,
     ) -> Adding:
         """Say more about the job that the next `add_task` makes.
@@ -242,6 +244,7 @@ class Errands(Serving):
                 or `raise` `JobExists`.
             queue: Instead of the task's own.
             priority: Instead of the task's own.
+            group: Which jobs it is counted, cancelled and retried with.
             connection: A connection of yours to the database of the store, with a transaction
                 open. The job is there once that is committed, and never if it is rolled back.
                 See `docs/transactions.md` for the kinds.
@@ -251,7 +254,7 @@ class Errands(Serving):
         """
         options = Options(
             after=after, at=at, key=key, on_conflict=on_conflict, queue=queue, priority=priority,
-            connection=connection,
+            group=group, connection=connection,
         )  # fmt: skip  # a call
         return Adding(self._engine, options)
 
@@ -268,6 +271,7 @@ class Errands(Serving):
         queue: str | None = None,
         task: str | None = None,
         key: str | None = None,
+        group: str | None = None,
         text: str | None = None,
         before: str | None = None,
         limit: int = 50,
@@ -289,6 +293,7 @@ class Errands(Serving):
                 queue=queue,
                 task=task,
                 key=key,
+                group=group,
                 text=text,
                 before=before,
                 limit=limit,

@@ -126,6 +126,7 @@ class BackgroundTasks:
         on_conflict: OnConflict = "keep",
         queue: str | None = None,
         priority: int | None = None,
+        group: str | None = None,
         connection: Any = None,
     ) -> AddingLater:
         """Say more about the job that the next `add_task` makes; see `Errands.options`.
@@ -140,8 +141,9 @@ class BackgroundTasks:
                 "Write `await errands.options(connection=…).add_task(…)`"
             )
         options = Options(
-            after=after, at=at, key=key, on_conflict=on_conflict, queue=queue, priority=priority
-        )
+            after=after, at=at, key=key, on_conflict=on_conflict, queue=queue, priority=priority,
+            group=group,
+        )  # fmt: skip  # a call
         return AddingLater(self, options)
 
     async def flush(self) -> list[Job]:

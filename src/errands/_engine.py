@@ -350,7 +350,7 @@ class Engine:
             slots=self._settings.slots,
             lease=self._settings.lease,
             middleware=self._settings.middleware,
-            ended=self._ended,
+            ended=self.ended,
         )
         await worker.open()
         self._worker = worker
@@ -391,6 +391,7 @@ class Engine:
             middleware=self._settings.middleware,
         )
         services.open()
+        worker.steer(services.runs)
         own = {"pruner": pruner.run, "clock": self._follow_time, "scheduler": scheduler.run}
         return {**own, **services.loops}
 
@@ -430,6 +431,7 @@ class Engine:
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.error("a task that was added after its request is lost", exc_info=error)
 
-    def _ended(self, job: Job) -> None:
+    def ended(self, job: Job) -> None:
+        """Tell those who wait for it here that the outcome of a job is stored."""
         for event in self._watchers.get(job.id, ()):
             event.set()

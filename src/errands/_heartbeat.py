@@ -32,9 +32,9 @@ class Heartbeat:
     seen_at: datetime
     gone_at: datetime | None = None
 
-    def seen(self, running: int, now: datetime) -> Heartbeat:
-        """Alive now, with so many jobs running."""
-        return replace(self, running=running, seen_at=now)
+    def seen(self, now: datetime, *, running: int, slots: int) -> Heartbeat:
+        """Alive now, with so many jobs running in so many slots."""
+        return replace(self, running=running, slots=slots, seen_at=now)
 
     def gone(self, now: datetime) -> Heartbeat:
         """Stopped, or found dead: nothing runs there any more."""

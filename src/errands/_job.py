@@ -13,12 +13,14 @@ from __future__ import annotations
 import os
 import threading
 from dataclasses import MISSING, dataclass, fields
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Self
 
 HISTORY = 20  # attempts that a job remembers
 LOST = "its worker was lost"  # what an attempt says whose lease ran out
+NEVER = datetime(9999, 12, 31, tzinfo=UTC)  # when a job is free that is blocked
+WAITING = "jobs"  # what blocks a job whose `waits_for` have not all ended
 SUSPICIOUS = 3  # workers that a job has lost in a row before it is taken for the reason
 
 
@@ -94,6 +96,14 @@ class Job:
         queue: Which workers it waits for.
         priority: The higher, the sooner.
         key: At most one unfinished job has this key.
+        group: Which jobs it is counted, cancelled and retried with.
+        waits_for: The ids of the jobs that are to end before it starts.
+        runs_anyway: Whether it starts although one of those failed or was cancelled.
+        concurrency_key: Only so many jobs with it run at once as its task says.
+        rate_key: Only so many jobs with it start in a time as its task says.
+        blocked_by: What keeps it back although its time may have come: `WAITING`, or the limit
+            of that key. It is free at `NEVER` then.
+        is_cancelling: Whether somebody asked the worker that runs it to cancel it.
         attempt: How often the job was started.
         worker: Who holds it, or held it last.
         result: What the function returned, as JSON text.
@@ -110,6 +120,13 @@ class Job:
     queue: str = "default"
     priority: int = 0
     key: str | None = None
+    group: str | None = None
+    waits_for: tuple[str, ...] = ()
+    runs_anyway: bool = False
+    concurrency_key: str | None = None
+    rate_key: str | None = None
+    blocked_by: str | None = None
+    is_cancelling: bool = False
     state: State = State.QUEUED
     attempt: int = 0
     worker: str | None = None
@@ -183,7 +200,7 @@ class Job:
 
     def retried(self, now: datetime) -> Job:
         """Asked for again by a person: due at once, all attempts given back."""
-        return self._queued(now, attempt=0, finished_at=None, result=None)
+        return self._queued(now, attempt=0, finished_at=None, result=None, is_cancelling=False)
 
     def released(self, now: datetime) -> Job:
         """Handed back unfinished by a worker that stops; the attempt does not count."""
@@ -228,6 +245,7 @@ class Job:
             state=state,
             finished_at=now,
             result=result,
+            blocked_by=None,
             history=history,
             version=self.version + 1,
         )

@@ -28,6 +28,7 @@ class Options:
         on_conflict: What to do where there is one.
         queue: Instead of the task's.
         priority: Instead of the task's.
+        group: Which jobs it is counted with.
         connection: In whose transaction the job is added.
     """
 
@@ -37,6 +38,7 @@ class Options:
     on_conflict: OnConflict = "keep"
     queue: str | None = None
     priority: int | None = None
+    group: str | None = None
     connection: Any = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
@@ -58,6 +60,9 @@ class Options:
             raise ValueError(f"options(key={self.key!r}): a key is text, not empty, without NUL")
         if self.queue is not None and not is_text(self.queue):
             raise ValueError(f"options(queue={self.queue!r}): a queue has a name, without NUL")
+
+        if self.group is not None and not is_text(self.group):
+            raise ValueError(f"options(group={self.group!r}): a group has a name, without NUL")
 
     def job(
         self, task: Task, args: tuple[Any, ...], kwargs: dict[str, Any], now: datetime, limit: int
@@ -86,6 +91,7 @@ class Options:
             queue=task.queue if self.queue is None else self.queue,
             priority=task.priority if self.priority is None else self.priority,
             key=self.key,
+            group=self.group,
         )
 
     def _due_at(self, now: datetime) -> datetime:

@@ -9,6 +9,7 @@ from ._store import Store
 from ._supervisor import Patience
 
 BATCH = 1000  # rows in one transaction, so that nobody waits long for it
+OF_WORKERS = ("worker", "slots")  # kinds of orders
 DAY = timedelta(days=1)  # for which workers that are gone are shown
 
 
@@ -34,6 +35,7 @@ class Pruner:
             while await self._patience.until_done(self._batch) == BATCH:
                 pass
             await self._patience.until_done(self._workers)
+            await self._patience.until_done(self._orders)
             await self._clock.sleep(self._pause)
 
     async def _batch(self) -> int:
@@ -41,3 +43,11 @@ class Pruner:
 
     async def _workers(self) -> int:
         return await self._store.prune_workers(self._clock.now() - DAY)
+
+    async def _orders(self) -> None:
+        """Forget what was asked of workers that are not there any more."""
+        orders = [each for each in await self._store.orders() if each.kind in OF_WORKERS]
+        if orders:
+            there = {each.worker for each in await self._store.workers()}
+            gone = [(each.kind, each.name) for each in orders if each.name not in there]
+            await self._store.remove_orders(gone)

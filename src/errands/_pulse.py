@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import metadata
 
 from ._clock import Clock
@@ -20,7 +20,7 @@ class Pulse:
 
     Args:
         first: What the worker is.
-        running: How many jobs run there now.
+        state: How many jobs run there now, and how many slots it has.
     """
 
     def __init__(
@@ -29,17 +29,17 @@ class Pulse:
         clock: Clock,
         patience: Patience,
         first: Heartbeat,
-        running: Callable[[], int],
+        state: Callable[[], Mapping[str, int]],
     ) -> None:
         """Tell nobody yet."""
         self._store, self._clock, self._patience = store, clock, patience
-        self._last, self._running = first, running
+        self._last, self._state = first, state
         self._turn, self._is_over = asyncio.Lock(), False
 
     @property
     def now(self) -> Heartbeat:
         """What there is to tell; `seen_at` is when the store was told last."""
-        return self._last.seen(self._running(), self._last.seen_at)
+        return self._last.seen(self._last.seen_at, **self._state())
 
     async def run(self) -> None:
         """Beat until cancelled."""
@@ -62,7 +62,7 @@ class Pulse:
     async def _beat(self) -> None:
         async with self._turn:
             if not self._is_over:
-                beat = self._last.seen(self._running(), self._clock.now())
+                beat = self._last.seen(self._clock.now(), **self._state())
                 await self._store.beat(beat)
                 self._last = beat
 

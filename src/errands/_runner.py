@@ -44,6 +44,7 @@ class Run:
     Attributes:
         job: The job, with the progress that was told last.
         is_stopped: Whether the worker has given this run up; `progress` raises then.
+        is_cancelled: Whether somebody asked for its end; then it counts as cancelled.
         is_lost: Whether the job is somebody else's now, so that the outcome does not count.
         is_ended: Whether there is an outcome.
         is_stored: Whether the function itself has finished the job, and that was committed.
@@ -51,13 +52,15 @@ class Run:
     """
 
     __slots__ = (
-        "_tell", "finishing", "is_ended", "is_lost", "is_stopped", "is_stored", "job", "task",
+        "_tell", "finishing", "is_cancelled", "is_ended", "is_lost", "is_stopped", "is_stored",
+        "job", "task",
     )  # fmt: skip  # names
 
     def __init__(self, job: Job, tell: Callable[[Run], object]) -> None:
         """Call `tell`, from whatever thread, when there is progress."""
         self.job, self._tell = job, tell
         self.is_stopped = self.is_lost = self.is_ended = self.is_stored = False
+        self.is_cancelled = False
         self.task: asyncio.Task[None] | None = None
         self.finishing: Finishing | None = None
 
@@ -273,6 +276,8 @@ def _done(value: Any, run: Run, task: Task, clock: Clock) -> Job:
 
 
 def _after(error: BaseException, run: Run, task: Task, clock: Clock) -> Job:
+    if run.is_cancelled:
+        return run.job.cancelled(clock.now())
     spoilt = isinstance(error, NotSerializable)
     wait = None if spoilt else task.retry.wait_after(run.job.attempt, error)
     return run.job.failed(told(error), clock.now(), wait)

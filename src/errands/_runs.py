@@ -77,6 +77,13 @@ class Runs:
         """What is to be supervised as long as there are runs."""
         return {"outcomes": self._save, "progress": self._report, "doubts": self._doubts.look}
 
+    def resize(self, slots: int) -> None:
+        """Have so many jobs run side by side from now on; what runs goes on."""
+        if slots != self._slots:
+            self._slots = slots
+            self._threads.resize(slots)
+            self._freed()
+
     @property
     def free(self) -> int:
         """How many more jobs may start."""
@@ -144,6 +151,10 @@ class Runs:
             self._end(held, job.unclaimed())
             self.vacate()
             return
+        if job.is_cancelling:  # whoever ran it before did not come to it
+            self._end(held, job.cancelled(self._clock.now()))
+            self.vacate()
+            return
         held.task = self._loop.create_task(
             self._work(held), name=f"{job.task} (job {job.id})", context=self._context.copy()
         )
@@ -173,6 +184,17 @@ class Runs:
                 self._doubts.add(held)
             else:
                 self._give_up(held)
+
+    def cancel(self, ids: Collection[str]) -> None:
+        """End what somebody asked to be cancelled: these are cancelled, not handed back."""
+        for held in [held for job_id in ids if (held := self._held.get(job_id)) is not None]:
+            if held.is_ended or held.is_cancelled:
+                continue
+            held.is_cancelled = held.is_stopped = True
+            if held.task is None:
+                self._end(held, held.job.cancelled(self._clock.now()))
+            else:
+                held.task.cancel("the job was cancelled")
 
     def recall(self) -> None:
         """Cancel all that runs, and start no more: what ends now goes back."""
@@ -204,7 +226,8 @@ class Runs:
         try:
             outcome = await self._play(held, task, self._middleware, self._threads, self._clock)
         except asyncio.CancelledError:
-            outcome = held.job.released(self._clock.now())
+            now = self._clock.now()
+            outcome = held.job.cancelled(now) if held.is_cancelled else held.job.released(now)
         except Exception:  # ours: run() answers for those of the task
             logger.critical("the run of job %s fell over", held.job.id, exc_info=True)
             outcome = held.job.failed(traceback.format_exc(), self._clock.now())

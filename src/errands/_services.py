@@ -90,6 +90,11 @@ class Services:
             loops |= {f"{name} of services": loop for name, loop in self._runs.loops.items()}
         return loops
 
+    @property
+    def runs(self) -> Runs:
+        """Those of the cluster's services that are here."""
+        return self._runs
+
     def open(self) -> None:
         """Hear when a service is free, and keep the leases of those that run here."""
         if self._shared:

@@ -17,6 +17,7 @@ from typing import Any, Literal, Protocol, Self
 
 from ._heartbeat import Heartbeat
 from ._job import Job, State
+from ._order import Order, OrderKind
 from ._schedule import Schedule
 
 OnConflict = Literal["keep", "replace", "raise"]
@@ -36,6 +37,7 @@ class Query:
     queue: str | None = None
     task: str | None = None
     key: str | None = None
+    group: str | None = None
     text: str | None = None
     before: str | None = None
     limit: int = 50
@@ -125,7 +127,8 @@ class Store(Protocol):
         An id that is missing from the answer was changed by somebody else, or it would be the
         second unfinished job of its key. Saving what is
         stored already counts as written: a save whose answer was lost may be repeated.
-        The key is not written: `replace` may have taken it.
+        The key is not written: `replace` may have taken it. Nor is `is_cancelling`, but that a
+        job which had ended is asked to be cancelled no longer.
         """
         ...
 
@@ -192,6 +195,33 @@ class Store(Protocol):
 
     async def prune_workers(self, before: datetime) -> int:
         """Forget the workers that went, or were seen last, earlier, and say how many."""
+        ...
+
+    async def request_cancel(self, ids: Collection[str]) -> set[str]:
+        """Note on each job that runs that it is to be cancelled, and answer with their ids.
+
+        This is no transition: the version stays. The bell is rung.
+        """
+        ...
+
+    async def cancelling(self, worker: str) -> set[str]:
+        """The jobs that run at this worker and are to be cancelled."""
+        ...
+
+    async def orders(self) -> list[Order]:
+        """What is asked of the workers, by kind and name."""
+        ...
+
+    async def put_orders(self, orders: Sequence[Order]) -> None:
+        """Keep each order, instead of the one of its kind and name; and ring the bell.
+
+        From then on `claim` takes no job of a queue or a task that is paused, and `next_free`
+        knows of none. The other kinds are obeyed by the workers.
+        """
+        ...
+
+    async def remove_orders(self, orders: Collection[tuple[OrderKind, str]]) -> None:
+        """Forget orders by kind and name, and ring the bell."""
         ...
 
     async def schedules(self) -> list[Schedule]:

@@ -11,6 +11,7 @@ from datetime import timedelta
 from ._claimer import Claimer
 from ._clock import Clock
 from ._heartbeat import Heartbeat
+from ._helm import Helm
 from ._job import Job
 from ._pulse import Pulse, own_version
 from ._renewer import Renewer
@@ -57,10 +58,9 @@ class Worker:
         self._patience = patience
         freed = asyncio.Event()
         self._runs = Runs(store, tasks, clock, patience, slots, middleware, freed.set, ended)
-        suspicion = Suspicion(store, clock, patience, self._runs)
-        self._claimer = Claimer(
-            store, clock, patience, self._runs, self._wanted, freed, suspicion.sift
-        )
+        self._suspicion = Suspicion(store, clock, patience, self._runs)
+        self._helm = Helm(store, clock, patience, self.name, self._runs, slots)
+        self._claimer = Claimer(store, clock, patience, self._runs, self._wanted, freed, self._sift)
         self._renewer = Renewer(
             store, clock, self.name, lease, self._runs.held, self._runs.lose, patience.tell
         )
@@ -75,21 +75,23 @@ class Worker:
             started_at=clock.now(),
             seen_at=clock.now(),
         )
-        self._pulse = Pulse(store, clock, patience, first, lambda: self._runs.running)
+        self._pulse = Pulse(store, clock, patience, first, self._state)
         self._is_stopping = self._is_stopped = False
 
     @property
     def loops(self) -> dict[str, Loop]:
         """What is to be supervised for as long as the worker lives."""
+        loops = {**self._runs.loops, "orders": self._helm.run}
         if self._is_aside:
-            return self._runs.loops
+            return loops
         own = {"claims": self._claimer.run, "rescue": self._rescue, "pulse": self._pulse.run}
-        return {**own, **self._runs.loops}
+        return {**own, **loops}
 
     async def open(self) -> None:
         """Let the other workers know that we live."""
         await self._store.enlist(self.name)
-        self._stop_listening = self._store.listen(self._claimer.ring)
+        await self._helm.look()
+        self._stop_listening = self._store.listen(self._ring)
         self._renewer.start()
 
     async def stop(self, grace: float) -> None:
@@ -133,7 +135,8 @@ class Worker:
         """Whether this worker may run the job, as far as queue, task and time go."""
         mine = self._is_aside or self._queues is None or job.queue in self._queues
         due = job.free_at <= self._clock.now()
-        return mine and due and job.task in self._tasks and not self._is_stopping
+        known = mine and due and job.task in self._tasks
+        return known and not self._is_stopping and not self._helm.is_paused(job)
 
     def bear(self, job: Job) -> Job | None:
         """The job, claimed, if a slot is free and nobody waits for it; the slot is kept."""
@@ -175,6 +178,21 @@ class Worker:
     def forget(self, job: Job) -> None:
         """Hold a job no longer; it was removed from the store."""
         self._runs.forget(job)
+
+    def steer(self, runs: Runs) -> None:
+        """Have orders to cancel reach other runs of this process, too."""
+        self._helm.steer(runs)
+
+    def _ring(self) -> None:
+        self._claimer.ring()
+        self._helm.ring()
+
+    async def _sift(self, claimed: list[Job]) -> list[Job]:
+        """Those that are to start; the others have gone back."""
+        return await self._suspicion.sift(await self._helm.sift(claimed))
+
+    def _state(self) -> dict[str, int]:
+        return {"running": self._runs.running, "slots": self._helm.slots}
 
     async def _rescue(self) -> None:
         while True:

@@ -42,6 +42,10 @@ class Threads:
         self._calls: deque[_Call] = deque()
         self._change = threading.Condition()
 
+    def resize(self, limit: int) -> None:
+        """Have up to so many threads from now on; those that run go on."""
+        self._limit = max(1, limit)
+
     async def run(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Call `function` in a thread, with this coroutine's context variables.
 

@@ -15,8 +15,8 @@ from ._writing import update, write
 
 Place = tuple[str, int, str]  # queue, priority, task
 
-# Every queue, priority and task that has a job, found by skipping through the index: so that no
-# number of jobs of tasks that a worker does not know stands in its way.
+# Every queue, priority and task that has a job and is not paused, found by skipping through the
+# index: so that no number of jobs of tasks that a worker does not know stands in its way.
 PLACES = f"""
 with recursive queues (queue) as (
     select min(queue) from errands_jobs where {UNFINISHED}
@@ -43,6 +43,8 @@ with recursive queues (queue) as (
     from places where task is not null
 )
 select json_group_array(json_array(queue, priority, task)) from places where task is not null
+and queue not in (select name from errands_orders where kind = 'queue')
+and task not in (select name from errands_orders where kind = 'task')
 """
 AT_PLACE = f"{UNFINISHED} and queue = ? and priority = ? and task = ?"
 DUE = f"from errands_jobs where {AT_PLACE} and free_at <= ? order by free_at, id limit ?"

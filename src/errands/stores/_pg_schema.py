@@ -10,11 +10,13 @@ from psycopg import errors, sql
 from ..errors import NotAStore, SchemaTooNew, SetupError, StoreUnavailable
 from ._beats import COLUMNS as BEATS
 from ._pg_link import Row, Session
+from ._pg_orders import COLUMNS as ORDERED
+from ._pg_orders import TABLE as ORDERS
 from ._plans import COLUMNS as PLANS
 from ._rows import COLUMNS, FINISHED, UNFINISHED
 
 OLDEST_SERVER = 13
-VERSION = 2  # of the tables below; a change adds a step to `UPGRADES`
+VERSION = 3  # of the tables below; a change adds a step to `UPGRADES`
 # The oldest version of this code whose statements still work on these tables. An upgrade that
 # only adds leaves it, so that old processes may start anew while a deployment is under way.
 WORKS_SINCE = 1
@@ -27,6 +29,14 @@ create table errands_schedules (
     version bigint not null
 );
 """
+LATER_COLUMNS = (  # that older versions did not have
+    'group_name text collate "C"', "waits_for text", "runs_anyway bigint",
+    'concurrency_key text collate "C"', 'rate_key text collate "C"', "is_cancelling bigint",
+    'blocked_by text collate "C"',
+)  # fmt: skip  # a row
+GROUPS = """
+create index errands_group on errands_jobs (group_name, state) where group_name is not null;
+"""
 # Text sorts by its bytes, as in the other stores. Every job is written three times, so that the
 # dead rows are to be swept soon, and a busy table is not to wait for a fifth of it to change.
 TABLES = f"""
@@ -38,7 +48,7 @@ create table errands_jobs (
     added_at bigint not null, due_at bigint not null, free_at bigint not null,
     state text collate "C" not null, attempt bigint not null, worker text collate "C",
     started_at bigint, finished_at bigint, result text, progress text, history text,
-    version bigint not null
+    version bigint not null, {", ".join(LATER_COLUMNS)}
 ) with (autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02);
 create index errands_free on errands_jobs (queue, task, priority, free_at, id)
     where {UNFINISHED};
@@ -50,18 +60,26 @@ create table errands_workers (
     slots bigint not null, running bigint not null, version text not null,
     started_at bigint not null, seen_at bigint not null, gone_at bigint
 );
+{GROUPS}
 {SCHEDULES}
+{ORDERS}
 insert into errands_meta values ('schema', {VERSION}), ('works_since', {WORKS_SINCE});
 """
+NEW = {column.split()[0] for column in LATER_COLUMNS}
 OURS: Mapping[str, Sequence[str]] = {
     "errands_meta": ("name", "value"),
     "errands_enlisted": ("worker",),
-    "errands_jobs": COLUMNS,
+    "errands_jobs": [name for name in COLUMNS if name not in NEW],
     "errands_workers": BEATS,
     "errands_schedules": PLANS,
+    "errands_orders": ORDERED,
 }
-LATER = ("errands_schedules",)  # tables that older versions did not have
-UPGRADES: Mapping[int, str] = {1: SCHEDULES}  # from this version to the next
+LATER = ("errands_schedules", "errands_orders")  # tables that older versions did not have
+UPGRADES: Mapping[int, str] = {  # from this version to the next
+    1: SCHEDULES,
+    2: "".join(f"alter table errands_jobs add column {each};" for each in LATER_COLUMNS)
+    + f"{GROUPS} {ORDERS}",
+}
 
 LOCK = "select pg_advisory_xact_lock(hashtextextended(%(name)s, 0))"
 THERE = """

@@ -184,6 +184,7 @@ async def _found(session: Session, query: Query) -> list[Row]:
         ("queue = %(queue)s", "queue", query.queue),
         ("task = %(task)s", "task", query.task),
         ("key = %(key)s", "key", query.key),
+        ("group_name = %(group)s", "group", query.group),
         ("id < %(before)s", "before", query.before),
     ):
         if value is not None:

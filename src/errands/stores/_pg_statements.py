@@ -16,7 +16,8 @@ from ._rows import CHANGING, COLUMNS, FINISHED, NAMES, UNFINISHED, as_job, as_js
 SETTLING = 10.0  # seconds that workers have to come back, after a server was away
 
 NUMBERS = {
-    "priority", "added_at", "due_at", "free_at", "attempt", "started_at", "finished_at", "version"
+    "priority", "runs_anyway", "is_cancelling", "added_at", "due_at", "free_at", "attempt",
+    "started_at", "finished_at", "version",
 }  # fmt: skip  # a set
 
 
@@ -32,7 +33,8 @@ insert into errands_jobs ({NAMES}) select {NAMES} from {given(COLUMNS)}
 on conflict do nothing returning id
 """
 UPDATE = f"""
-update errands_jobs as j set {", ".join(f"{name} = new.{name}" for name in CHANGING)}
+update errands_jobs as j set {", ".join(f"{name} = new.{name}" for name in CHANGING)},
+is_cancelling = case when j.finished_at is null then j.is_cancelling end
 from {given(("id", *CHANGING))}
 where j.id = new.id and j.version = new.version - 1 returning j.id
 """
@@ -61,7 +63,8 @@ select id from held
 BY_ID = f"select {NAMES} from errands_jobs where id = any(%(ids)s::text[])"
 BY_KEY = f"select {NAMES} from errands_jobs where key = %(key)s and {UNFINISHED}"
 
-# Every queue, task and priority that has a job, found by skipping through the index.
+# Every queue, task and priority that has a job and is not paused, found by skipping through the
+# index.
 PLACES = f"""
 with recursive place (queue, task, priority) as (
     (select queue, task, priority from errands_jobs where {UNFINISHED}
@@ -75,6 +78,8 @@ with recursive place (queue, task, priority) as (
 ), wanted as materialized (
     select * from place where task = any(%(tasks)s::text[])
     and (%(queues)s::text[] is null or queue = any(%(queues)s::text[]))
+    and queue not in (select name from errands_orders where kind = 'queue')
+    and task not in (select name from errands_orders where kind = 'task')
 )"""
 AT_PLACE = (
     f"{UNFINISHED} and (j.queue, j.task, j.priority) = ({{0}}.queue, {{0}}.task, {{0}}.priority)"

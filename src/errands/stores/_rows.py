@@ -17,11 +17,12 @@ import msgspec
 from .._job import Attempt, Job, Outcome, Progress, State
 
 COLUMNS = (
-    "id", "task", "payload", "queue", "priority", "key", "added_at", "due_at",
-    "free_at", "state", "attempt", "worker", "started_at", "finished_at",
+    "id", "task", "payload", "queue", "priority", "key", "group_name", "waits_for", "runs_anyway",
+    "concurrency_key", "rate_key", "is_cancelling", "added_at", "due_at",
+    "free_at", "blocked_by", "state", "attempt", "worker", "started_at", "finished_at",
     "result", "progress", "history", "version",
 )  # fmt: skip  # as they stand in a row
-CHANGING = COLUMNS[8:]  # by the transitions of a job that is stored
+CHANGING = COLUMNS[14:]  # by the transitions of a job that is stored
 
 NAMES = ", ".join(COLUMNS)
 UNFINISHED = "state in ('queued', 'running')"
@@ -38,13 +39,17 @@ def as_json(value: Collection[Any]) -> str:
 
 def as_job(row: Sequence[Any]) -> Job:
     """The job of a row of `COLUMNS`."""
-    (id_, task, payload, queue, priority, key, added_at, due_at, free_at, state, attempt, worker,
+    (id_, task, payload, queue, priority, key, group, waits_for, runs_anyway, concurrency_key,
+     rate_key, is_cancelling, added_at, due_at, free_at, blocked_by, state, attempt, worker,
      started_at, finished_at, result, progress, history, version) = row  # fmt: skip  # as above
     due = instant(due_at)
     return Job.of(
-        id=id_, task=task, payload=payload, queue=queue, priority=priority, key=key,
+        id=id_, task=task, payload=payload, queue=queue, priority=priority, key=key, group=group,
+        waits_for=tuple(decode(waits_for)) if waits_for else (), runs_anyway=bool(runs_anyway),
+        concurrency_key=concurrency_key, rate_key=rate_key, is_cancelling=bool(is_cancelling),
         added_at=due if added_at == due_at else instant(added_at), due_at=due,
-        free_at=due if free_at == due_at else instant(free_at), state=STATES[state],
+        free_at=due if free_at == due_at else instant(free_at), blocked_by=blocked_by,
+        state=STATES[state],
         attempt=attempt, worker=worker, started_at=instant(started_at),
         finished_at=instant(finished_at), result=result,
         progress=Progress(*decode(progress)) if progress else None,
@@ -91,8 +96,10 @@ def instant(ms: int | None) -> datetime | None:
 
 
 def is_stored(job: Job, there: Job | None) -> bool:
-    """Whether what is there is this job; its key may have been taken since."""
-    return there is not None and replace(job, key=there.key) == there
+    """Whether what is there is this job, but for what a save does not write."""
+    if there is None:
+        return False
+    return replace(job, key=there.key, is_cancelling=there.is_cancelling) == there
 
 
 def new(job: Job) -> tuple[Any, ...]:
@@ -100,18 +107,20 @@ def new(job: Job) -> tuple[Any, ...]:
     added = ms(job.added_at)
     due = added if job.due_at is job.added_at else ms(job.due_at)
     return (
-        job.id, job.task, job.payload, job.queue, job.priority, job.key, added, due,
-        due if job.free_at is job.due_at else ms(job.free_at), job.state, job.attempt, job.worker,
-        ms(job.started_at), ms(job.finished_at), job.result, _progress_text(job.progress),
-        _history_text(job.history), job.version,
+        job.id, job.task, job.payload, job.queue, job.priority, job.key, job.group,
+        as_json(job.waits_for) if job.waits_for else None, int(job.runs_anyway) or None,
+        job.concurrency_key, job.rate_key, int(job.is_cancelling) or None, added, due,
+        due if job.free_at is job.due_at else ms(job.free_at), job.blocked_by, job.state,
+        job.attempt, job.worker, ms(job.started_at), ms(job.finished_at), job.result,
+        _progress_text(job.progress), _history_text(job.history), job.version,
     )  # fmt: skip  # in the order of `COLUMNS`
 
 
 def changed(job: Job) -> tuple[Any, ...]:
     """Its id, and what a transition changes, in the order of `CHANGING`."""
     return (
-        job.id, ms(job.free_at), job.state, job.attempt, job.worker, ms(job.started_at),
-        ms(job.finished_at), job.result, _progress_text(job.progress),
+        job.id, ms(job.free_at), job.blocked_by, job.state, job.attempt, job.worker,
+        ms(job.started_at), ms(job.finished_at), job.result, _progress_text(job.progress),
         _history_text(job.history), job.version,
     )  # fmt: skip  # in the order of `CHANGING`
 

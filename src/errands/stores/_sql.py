@@ -14,7 +14,7 @@ from typing import Any
 from .._job import Job, State
 from .._store import OnConflict, Query, rival_within
 from ..errors import JobExists, NotAStore, SchemaTooNew
-from . import _sql_schedules, _sql_workers
+from . import _sql_orders, _sql_schedules, _sql_workers
 from ._beats import COLUMNS as BEATS
 from ._database import Database
 from ._plans import COLUMNS as PLANS
@@ -25,10 +25,17 @@ from ._secret import NAMES as SECRETS
 from ._secret import joined, new_rows
 from ._writing import insert, report_progress, update, write
 
-VERSION = 3  # of the tables below; a change adds a step to `UPGRADES`
+VERSION = 4  # of the tables below; a change adds a step to `UPGRADES`
 
 FREE = f"""
 create index errands_free on errands_jobs (queue, priority, task, free_at) where {UNFINISHED};
+"""
+LATER = (  # columns that older versions did not have
+    "group_name text", "waits_for text", "runs_anyway integer", "concurrency_key text",
+    "rate_key text", "is_cancelling integer", "blocked_by text",
+)  # fmt: skip  # a row
+GROUPS = """
+create index errands_group on errands_jobs (group_name, state) where group_name is not null;
 """
 TABLES = f"""
 create table errands_meta (name text primary key, value) without rowid;
@@ -37,20 +44,23 @@ create table errands_jobs (
     priority integer not null, key text, added_at integer not null, due_at integer not null,
     free_at integer not null, state text not null, attempt integer not null, worker text,
     started_at integer, finished_at integer, result text, progress text, history text,
-    version integer not null
-) without rowid;
+    version integer not null, {", ".join(LATER)}) without rowid;
 {FREE}
 create unique index errands_key on errands_jobs (key) where key is not null and {UNFINISHED};
 create index errands_held on errands_jobs (worker) where state = 'running';
 create index errands_finished on errands_jobs (finished_at) where {FINISHED};
+{GROUPS}
 {_sql_workers.TABLE}
 {_sql_schedules.TABLE}
+{_sql_orders.TABLE}
 insert into errands_meta values ('schema', {VERSION});
 """
 OURS = ("errands_meta", "errands_jobs")
 UPGRADES: Mapping[int, str] = {  # from this version to the next
     1: f"{_sql_workers.TABLE} drop index if exists errands_free; {FREE}",  # at first without tasks
     2: _sql_schedules.TABLE,
+    3: "".join(f"alter table errands_jobs add column {each};" for each in LATER)
+    + f"{GROUPS} {_sql_orders.TABLE}",
 }
 
 
@@ -79,6 +89,7 @@ def prepare(db: Database, paths: list[str]) -> list[None]:
     _require(db, paths[0], OURS[1], COLUMNS)
     _require(db, paths[0], _sql_workers.NAME, BEATS)
     _require(db, paths[0], SCHEDULES, PLANS)
+    _require(db, paths[0], _sql_orders.NAME, _sql_orders.COLUMNS)
     return [None] * len(paths)
 
 
@@ -209,6 +220,7 @@ def _find(db: Database, query: Query) -> list[Job]:
         ("queue = ?", query.queue),
         ("task = ?", query.task),
         ("key = ?", query.key),
+        ("group_name = ?", query.group),
         ("id < ?", query.before),
     ):
         if value is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-import secrets
 import threading
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -12,13 +11,11 @@ from datetime import datetime
 from typing import Any, Self
 
 from .._clock import local_time
-from .._heartbeat import Heartbeat
 from .._job import Job, State
-from .._schedule import Schedule
 from .._store import Claim, OnConflict, Query, rival_within
 from ..errors import JobExists, UnfitConnection
 from ._bell import Bell, is_news
-from ._secret import SIZE
+from ._memory_records import Records
 
 Place = tuple[str, int]  # a queue and a priority: one heap each
 Entry = tuple[datetime, str]  # from when a job is free, and its id
@@ -29,7 +26,7 @@ NO_DATABASE = (
 )
 
 
-class MemoryStore:
+class MemoryStore(Records):
     """Keeps jobs in a dictionary, and those that are not final in one heap for each place."""
 
     def __init__(self, url: str = "memory:") -> None:
@@ -42,12 +39,9 @@ class MemoryStore:
             raise ValueError(f"{url!r}: a store in memory has no name, write 'memory:'")
         self._jobs: dict[str, Job] = {}
         self._keys: dict[str, str] = {}
-        self._workers: dict[str, Heartbeat] = {}
-        self._schedules: dict[str, Schedule] = {}
         self._heaps: defaultdict[Place, list[Entry]] = defaultdict(list)
-        self._secret = secrets.token_bytes(SIZE)
         self._lock = threading.RLock()  # `extend` comes from another thread
-        self._bell = Bell()
+        super().__init__(Bell())
         self.listen = self._bell.listen
 
     async def __aenter__(self) -> Self:
@@ -160,42 +154,21 @@ class MemoryStore:
         """Nobody else can have died."""
         return 0
 
-    async def beat(self, heartbeat: Heartbeat) -> None:
-        """See `Store.beat`."""
-        self._workers[heartbeat.worker] = heartbeat
+    async def request_cancel(self, ids: Collection[str]) -> set[str]:
+        """See `Store.request_cancel`."""
+        with self._lock:
+            there = [self._jobs[job_id] for job_id in ids if job_id in self._jobs]
+            running = [job for job in there if job.state is State.RUNNING]
+            for job in running:
+                self._jobs[job.id] = replace(job, is_cancelling=True)
+        self._bell.ring()
+        return {job.id for job in running}
 
-    async def workers(self) -> list[Heartbeat]:
-        """See `Store.workers`."""
-        newest_last = sorted(self._workers.values(), key=lambda w: (w.started_at, w.worker))
-        return newest_last[::-1]
-
-    async def prune_workers(self, before: datetime) -> int:
-        """See `Store.prune_workers`."""
-        old = [w.worker for w in self._workers.values() if (w.gone_at or w.seen_at) < before]
-        for worker in old:
-            del self._workers[worker]
-        return len(old)
-
-    async def schedules(self) -> list[Schedule]:
-        """See `Store.schedules`."""
-        return [self._schedules[name] for name in sorted(self._schedules)]
-
-    async def put_schedules(self, schedules: Sequence[Schedule]) -> set[str]:
-        """See `Store.put_schedules`."""
-        for schedule in schedules:
-            there = self._schedules.get(schedule.name)
-            if (0 if there is None else there.version) == schedule.version - 1:
-                self._schedules[schedule.name] = schedule
-        return {each.name for each in schedules if self._schedules.get(each.name) == each}
-
-    async def remove_schedules(self, names: Collection[str]) -> None:
-        """See `Store.remove_schedules`."""
-        for name in names:
-            self._schedules.pop(name, None)
-
-    async def secret(self) -> bytes:
-        """See `Store.secret`."""
-        return self._secret
+    async def cancelling(self, worker: str) -> set[str]:
+        """See `Store.cancelling`."""
+        with self._lock:
+            running = [job for job in self._jobs.values() if job.state is State.RUNNING]
+        return {job.id for job in running if job.worker == worker and job.is_cancelling}
 
     async def now(self) -> datetime:
         """See `Store.now`."""
@@ -230,7 +203,8 @@ class MemoryStore:
         there = self._jobs.get(job.id)
         if there is None:
             return False
-        job = replace(job, key=there.key)
+        asked = there.is_cancelling and there.finished_at is None
+        job = replace(job, key=there.key, is_cancelling=asked)
         if there.version == job.version - 1 and self._rival(job) is None:
             self._put(job)
             return True
@@ -256,14 +230,19 @@ class MemoryStore:
         return there if there and there.version == job.version else None
 
     def _places(self, claim: Claim) -> list[Place]:
-        return [place for place in self._heaps if claim.queues is None or place[0] in claim.queues]
+        queues = [q for q, _ in self._heaps] if claim.queues is None else claim.queues
+        awake = {queue for queue in queues if ("queue", queue) not in self._orders}
+        return [place for place in self._heaps if place[0] in awake]
+
+    def _takes(self, claim: Claim, job: Job) -> bool:
+        return job.task in claim.tasks and ("task", job.task) not in self._orders
 
     def _head(self, place: Place, claim: Claim, passed: list[tuple[Place, Entry]]) -> Entry | None:
         """The first entry of a heap that may be claimed; those in its way are taken out."""
         heap = self._heaps[place]
         while heap and heap[0][0] <= claim.now:
             job = self._valid(place, heap[0])
-            if job is not None and job.task in claim.tasks:
+            if job is not None and self._takes(claim, job):
                 return heap[0]
             entry = heapq.heappop(heap)
             if job is not None:
@@ -274,7 +253,7 @@ class MemoryStore:
         for place in self._places(claim):
             for entry in self._heaps[place]:
                 job = self._valid(place, entry)
-                if job is not None and job.task in claim.tasks:
+                if job is not None and self._takes(claim, job):
                     yield job
 
     def _valid(self, place: Place, entry: Entry) -> Job | None:
@@ -298,6 +277,7 @@ def _matches(job: Job, query: Query) -> bool:
         and query.queue in (None, job.queue)
         and query.task in (None, job.task)
         and query.key in (None, job.key)
+        and query.group in (None, job.group)
         and (query.before is None or job.id < query.before)
         and (query.text is None or _contains(job, query.text))
     )

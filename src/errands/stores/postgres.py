@@ -12,6 +12,7 @@ from .._clock import local_time
 from .._finish import finish
 from .._heartbeat import Heartbeat
 from .._job import Job, State
+from .._order import Order, OrderKind
 from .._schedule import Schedule
 from .._store import Claim, OnConflict, Query
 from ..errors import SetupError, UnfitConnection
@@ -25,6 +26,7 @@ try:
     from . import (
         _borrowed_pg,
         _pg_adding,
+        _pg_orders,
         _pg_schedules,
         _pg_schema,
         _pg_sql,
@@ -159,7 +161,8 @@ class PostgresStore:
 
     async def find(self, query: Query) -> list[Job]:
         """See `Store.find`."""
-        if any("\0" in (text or "") for text in (query.queue, query.task, query.key, query.text)):
+        texts = (query.queue, query.task, query.key, query.group, query.text)
+        if any("\0" in (text or "") for text in texts):
             return []
         return await self._looking.call(_pg_sql.find, query)  # type: ignore[no-any-return]  # as above
 
@@ -189,8 +192,7 @@ class PostgresStore:
             return 0
         freed: int = await self._saving.call(_pg_sql.rescue, (prefix, gone, now), is_once=True)
         if freed:
-            self._bell.ring()
-            self._crier.cry()
+            self._ring()
         return freed
 
     async def beat(self, heartbeat: Heartbeat) -> None:
@@ -204,6 +206,30 @@ class PostgresStore:
     async def prune_workers(self, before: datetime) -> int:
         """See `Store.prune_workers`."""
         return await self._looking.call(_pg_workers.prune_workers, before)  # type: ignore[no-any-return]  # as above
+
+    async def request_cancel(self, ids: Collection[str]) -> set[str]:
+        """See `Store.request_cancel`."""
+        asked: set[str] = await self._saving.call(_pg_orders.request_cancel, ids)
+        self._ring()
+        return asked
+
+    async def cancelling(self, worker: str) -> set[str]:
+        """See `Store.cancelling`."""
+        return await self._looking.call(_pg_orders.cancelling, worker)  # type: ignore[no-any-return]  # as above
+
+    async def orders(self) -> list[Order]:
+        """See `Store.orders`."""
+        return await self._looking.call(_pg_orders.orders, None)  # type: ignore[no-any-return]  # as above
+
+    async def put_orders(self, orders: Sequence[Order]) -> None:
+        """See `Store.put_orders`."""
+        await self._saving.call(_pg_orders.put, orders)
+        self._ring()
+
+    async def remove_orders(self, orders: Collection[tuple[OrderKind, str]]) -> None:
+        """See `Store.remove_orders`."""
+        await self._saving.call(_pg_orders.remove, orders)
+        self._ring()
 
     async def schedules(self) -> list[Schedule]:
         """See `Store.schedules`."""
@@ -270,8 +296,11 @@ class PostgresStore:
 
     def _tell(self, jobs: Sequence[Job]) -> None:
         if is_news(jobs):
-            self._bell.ring()
-            self._crier.cry()
+            self._ring()
+
+    def _ring(self) -> None:
+        self._bell.ring()
+        self._crier.cry()
 
     async def _notify(self) -> Any:
         told = (self._presence.channel, self._presence.name)

@@ -15,9 +15,10 @@ from .._clock import local_time
 from .._finish import finish
 from .._heartbeat import Heartbeat
 from .._job import Job, State
+from .._order import Order, OrderKind
 from .._schedule import Schedule
 from .._store import Claim, OnConflict, Query
-from . import _claims, _drivers, _fork, _sql, _sql_schedules, _sql_workers
+from . import _claims, _drivers, _fork, _sql, _sql_orders, _sql_schedules, _sql_workers
 from ._bell import Bell, Echo, is_news
 from ._borrowed_sqlite import within
 from ._database import Database, OwnDatabase
@@ -171,6 +172,30 @@ class SQLiteStore:
     async def prune_workers(self, before: datetime) -> int:
         """See `Store.prune_workers`."""
         return await self._writer.call(_sql_workers.prune_workers, before)  # type: ignore[no-any-return]  # as above
+
+    async def request_cancel(self, ids: Collection[str]) -> set[str]:
+        """See `Store.request_cancel`."""
+        asked: set[str] = await self._writer.call(_sql_orders.request_cancel, ids)
+        self._ring()
+        return asked
+
+    async def cancelling(self, worker: str) -> set[str]:
+        """See `Store.cancelling`."""
+        return await self._reader.call(_sql_orders.cancelling, worker)  # type: ignore[no-any-return]  # as above
+
+    async def orders(self) -> list[Order]:
+        """See `Store.orders`."""
+        return await self._reader.call(_sql_orders.orders, None)  # type: ignore[no-any-return]  # as above
+
+    async def put_orders(self, orders: Sequence[Order]) -> None:
+        """See `Store.put_orders`."""
+        await self._writer.call(_sql_orders.put, orders)
+        self._ring()
+
+    async def remove_orders(self, orders: Collection[tuple[OrderKind, str]]) -> None:
+        """See `Store.remove_orders`."""
+        await self._writer.call(_sql_orders.remove, orders)
+        self._ring()
 
     async def schedules(self) -> list[Schedule]:
         """See `Store.schedules`."""

@@ -89,6 +89,8 @@ class StoreContract:
             payload='{"text":"\\u00fc \\"quoted\\" \\n \x7f"}', queue="mail", priority=-3,
             key="k/ü", state=State.RUNNING, attempt=2, worker="w", started_at=NOW,
             free_at=LATER, progress=Progress(0.5, 3, "half ☃ 😀"), version=7,
+            group="g/ü", waits_for=("a", "b"), runs_anyway=True, concurrency_key="c", rate_key="r",
+            blocked_by="c", is_cancelling=True,
             history=(Attempt(1, "v", NOW, LATER, Outcome.LOST, "why\n'so'"),),
         )  # fmt: skip  # every field
 
@@ -310,6 +312,19 @@ class StoreContract:
         await store.save([second.cancelled(NOW)])
         assert {first.id} == await store.save([ended.retried(NOW)])
 
+    async def test_a_request_to_cancel_outlasts_saves_until_the_end(self, store: Store) -> None:
+        """Whoever saves a job may not have heard of it; one that is retried begins anew."""
+        await store.add([replace(job(), is_cancelling=True)])
+        [asked] = await store.claim(a_claim())
+        unaware = replace(asked, is_cancelling=False)
+
+        assert {asked.id} == await store.save([again := unaware.failed("boom", NOW, 0)])
+        assert asked.is_cancelling
+        assert replace(again, is_cancelling=True) == await store.get(asked.id)
+        assert {asked.id} == await store.save([ended := again.cancelled(NOW)])
+        assert {asked.id} == await store.save([anew := ended.retried(NOW)])
+        assert anew == await store.get(asked.id)
+
     async def test_what_was_never_added_cannot_be_saved(self, store: Store) -> None:
         """A save makes no job."""
         assert set() == await store.save([job().cancelled(NOW)])
@@ -367,7 +382,7 @@ class StoreContract:
 
     async def test_jobs_are_found_by_what_they_are(self, store: Store) -> None:
         """By state, queue, task, key and text, and by all of it at once."""
-        one = job(queue="a", task="t1", key="k", payload='{"to":"ann%"}')
+        one = job(queue="a", task="t1", key="k", group="g", payload='{"to":"ann%"}')
         two = job(queue="b", task="t2", payload='{"to":"bob"}')
         await store.add([one, two])
         [running] = await store.claim(a_claim(tasks=["t2"]))
@@ -375,6 +390,7 @@ class StoreContract:
 
         for query in (
             Query(queue="a"), Query(task="t1"), Query(key="k"), Query(text="nn%"),
+            Query(group="g"),
             Query(states=[State.QUEUED]), Query(states=[State.QUEUED], queue="a", text="ann"),
         ):  # fmt: skip  # a table
             assert [one] == await store.find(query), query

@@ -1,0 +1,82 @@
+"""Changes that operators make to jobs, one or many, with whoever else changes them meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from ._engine import Engine
+from ._job import Job, State
+from ._store import Query
+from .errors import StoreUnavailable
+
+PAGE = 500  # jobs that are changed in one go
+TRIES = 20  # times that a job may change while we decide what becomes of it
+
+Change = Callable[[Engine, Sequence[Job], datetime], Awaitable[Collection[str]]]
+
+
+async def cancel(engine: Engine, jobs: Sequence[Job], now: datetime) -> Collection[str]:
+    """Cancel those that are queued, ask for the end of those that run; the ids of both."""
+    queued = {job.id: job.cancelled(now) for job in jobs if job.state is State.QUEUED}
+    running = [job.id for job in jobs if job.state is State.RUNNING]
+    cancelled = await engine.store.save(list(queued.values())) if queued else set()
+    for job_id in cancelled:
+        engine.ended(queued[job_id])
+    return cancelled | (await engine.store.request_cancel(running) if running else set())
+
+
+async def retry(engine: Engine, jobs: Sequence[Job], now: datetime) -> Collection[str]:
+    """Queue them again, but for those that run or are kept back; the ids of the others."""
+    again = [
+        job.retried(now)
+        for job in jobs
+        if job.state is not State.RUNNING and job.blocked_by is None
+    ]
+    return await engine.store.save(again) if again else set()
+
+
+async def delete(engine: Engine, jobs: Sequence[Job], now: datetime) -> Collection[str]:
+    """Forget those that do not run; their ids."""
+    resting = [job for job in jobs if job.state is not State.RUNNING]
+    return await engine.store.remove(resting) if resting else set()
+
+
+async def change(engine: Engine, change: Change, query: Query, states: Sequence[State]) -> int:
+    """Change all jobs that match, and say how many that were.
+
+    Args:
+        states: Which are meant where the query names none.
+    """
+    now, number = engine.clock.now(), 0
+    query = replace(query, states=query.states or states, before=None, limit=PAGE)
+    while page := await engine.store.find(query):
+        number += len(await change(engine, page, now))
+        query = replace(query, before=page[-1].id)
+    return number
+
+
+async def each_look(engine: Engine, what: Job | str) -> AsyncIterator[Job]:
+    """The job as it is now, for each try to change it.
+
+    Raises:
+        LookupError: if there is no such job, or no longer.
+        StoreUnavailable: if it changes too fast.
+    """
+    job_id = what if isinstance(what, str) else what.id
+    for _ in range(TRIES):
+        yield await look(engine, job_id)
+    raise StoreUnavailable(f"job {job_id} changes too fast. Try again.")
+
+
+async def look(engine: Engine, job_id: str) -> Job:
+    """The job as it is now.
+
+    Raises:
+        LookupError: if there is no such job, or no longer.
+    """
+    job = await engine.store.get(job_id)
+    if job is None:
+        raise LookupError(f"there is no job {job_id!r}, or no longer")
+    return job

@@ -1,0 +1,203 @@
+"""What an operator says to jobs and workers while they run: stop, again, wait, go on."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import cast, overload
+
+from . import _changing as changing
+from ._engine import Engine
+from ._job import Job, State
+from ._options import Seconds, is_text, seconds
+from ._order import Order, OrderKind
+from ._store import Query
+from .errors import JobExists
+
+UNFINISHED = (State.QUEUED, State.RUNNING)
+UNDONE = (State.FAILED, State.CANCELLED)
+ENDED = (State.DONE, *UNDONE)
+
+
+class Steering:
+    """The part of `Errands` that is for operators."""
+
+    _engine: Engine
+
+    @overload
+    async def cancel(self, what: Job | str, /) -> Job: ...
+    @overload
+    async def cancel(self, what: Query, /) -> int: ...
+    async def cancel(self, what: Job | str | Query, /) -> Job | int:
+        """Cancel a job, or all that match a query.
+
+        One that is queued is cancelled at once. One that runs, wherever that is, is told to
+        stop within a second: a coroutine gets `CancelledError` and may clean up; a thread
+        sees `current_job().is_cancelled`, and `track` and `progress` raise there. It counts
+        as cancelled once it has stopped, which `errands.result` waits for; what has ended
+        before it heard of that has ended as it says.
+
+        Args:
+            what: A job or its id; or a query, whose `limit` and `before` don't count.
+
+        Returns:
+            The job as it is now, or how many jobs were cancelled or told to stop.
+
+        Raises:
+            LookupError: if there is no such job, or no longer.
+        """
+        if isinstance(what, Query):
+            return await changing.change(self._engine, changing.cancel, what, UNFINISHED)
+        async for job in changing.each_look(self._engine, what):
+            if job.is_final or await changing.cancel(self._engine, [job], self._now):
+                break
+        return await changing.look(self._engine, job.id)
+
+    @overload
+    async def retry(self, what: Job | str, /) -> Job: ...
+    @overload
+    async def retry(self, what: Query, /) -> int: ...
+    async def retry(self, what: Job | str | Query, /) -> Job | int:
+        """Have a job run again, or all that match a query: at once, with all its attempts.
+
+        One that waits for its next attempt is due now; one that runs goes on as it is.
+
+        Args:
+            what: A job or its id, in whatever state; or a query, whose `limit` and `before`
+                don't count. Where it names no states, failed and cancelled jobs are meant.
+
+        Returns:
+            The job as it is now, or how many jobs are queued again.
+
+        Raises:
+            LookupError: if there is no such job, or no longer.
+            JobExists: if another unfinished job has its key by now.
+        """
+        if isinstance(what, Query):
+            return await changing.change(self._engine, changing.retry, what, UNDONE)
+        async for job in changing.each_look(self._engine, what):
+            if job.state is State.RUNNING or job.blocked_by is not None:
+                break
+            if await changing.retry(self._engine, [job], self._now):
+                break
+            await self._require_key(job)
+        return await changing.look(self._engine, job.id)
+
+    @overload
+    async def delete(self, what: Job | str, /) -> Job: ...
+    @overload
+    async def delete(self, what: Query, /) -> int: ...
+    async def delete(self, what: Job | str | Query, /) -> Job | int:
+        """Forget a job, or all that match a query: those that have ended or are queued.
+
+        Args:
+            what: A job or its id; or a query, whose `limit` and `before` don't count. Where it
+                names no states, those that have ended are meant.
+
+        Returns:
+            The job as it was, or how many jobs were forgotten.
+
+        Raises:
+            LookupError: if there is no such job, or no longer.
+            ValueError: if it runs: cancel it first.
+        """
+        if isinstance(what, Query):
+            return await changing.change(self._engine, changing.delete, what, ENDED)
+        async for job in changing.each_look(self._engine, what):
+            if job.state is State.RUNNING:
+                raise ValueError(f"job {job.id} runs at {job.worker}: cancel it before")
+            if await changing.delete(self._engine, [job], self._now):
+                break
+        return job
+
+    async def prune(self, keep: Seconds = 0) -> int:
+        """Forget the jobs that finished longer ago than `keep` seconds, and say how many.
+
+        Those that are older than the `keep` of `Errands` are forgotten by themselves.
+        """
+        before, pruned = self._now - timedelta(seconds=seconds(keep)), 0
+        while some := await self._engine.store.prune(before, changing.PAGE):
+            pruned += some
+        return pruned
+
+    async def pause(
+        self,
+        queue: str | None = None,
+        *,
+        task: str | None = None,
+        key: str | None = None,
+        worker: str | None = None,
+    ) -> None:
+        """Start no more jobs of a queue, of a task, with a key, or at a worker.
+
+        What runs goes on; jobs are added as before. It outlasts restarts, but for a worker,
+        which begins with another name. To drain a worker, pause it.
+
+        Raises:
+            TypeError: unless exactly one of them is named.
+        """
+        kind, name = _one("pause", queue=queue, task=task, key=key, worker=worker)
+        await self._engine.store.put_orders([Order(kind=kind, name=name, since=self._now)])
+
+    async def resume(
+        self,
+        queue: str | None = None,
+        *,
+        task: str | None = None,
+        key: str | None = None,
+        worker: str | None = None,
+    ) -> None:
+        """Start jobs again that were paused; where nothing was, nothing happens.
+
+        Raises:
+            TypeError: unless exactly one of them is named.
+        """
+        kind, name = _one("resume", queue=queue, task=task, key=key, worker=worker)
+        await self._engine.store.remove_orders([(kind, name)])
+
+    async def set_slots(self, worker: str, slots: int | None) -> None:
+        """Have a worker run so many jobs side by side; `None` for as many as it began with.
+
+        Args:
+            worker: Its name, as in `Heartbeat.worker`.
+
+        Raises:
+            ValueError: if the number is less than 1; to stop a worker from claiming, pause it.
+        """
+        if slots is None:
+            await self._engine.store.remove_orders([("slots", worker)])
+            return
+        if slots < 1:
+            raise ValueError(f"set_slots({worker!r}, {slots!r}): expected 1 or more, or pause it")
+        order = Order(kind="slots", name=worker, value=slots, since=self._now)
+        await self._engine.store.put_orders([order])
+
+    async def orders(self) -> list[Order]:
+        """What is paused, and which workers have other slots than they began with."""
+        return await self._engine.store.orders()
+
+    @property
+    def _now(self) -> datetime:
+        return self._engine.clock.now()
+
+    async def _require_key(self, job: Job) -> None:
+        """Refuse to queue a job again whose key another unfinished one has.
+
+        Raises:
+            JobExists: if there is one.
+        """
+        if job.key is None:
+            return
+        for rival in await self._engine.store.find(Query(key=job.key, states=UNFINISHED)):
+            if rival.id != job.id:
+                raise JobExists(rival)
+
+
+def _one(verb: str, **named: str | None) -> tuple[OrderKind, str]:
+    """What is named, and how."""
+    given = [(kind, name) for kind, name in named.items() if name is not None]
+    if len(given) != 1 or not is_text(given[0][1]):
+        raise TypeError(
+            f"{verb}(…) takes the name of one thing: {verb}('mail') for a queue, {verb}(task=…), "
+            f"{verb}(key=…) or {verb}(worker=…)"
+        )
+    return cast("tuple[OrderKind, str]", given[0])
