@@ -24,10 +24,9 @@ T = TypeVar("T")
 LONGEST = 20.0  # seconds that anything here may take on a machine that has much to do
 HERE = Path(__file__).parent
 
-# a connection for each request, and no certificates to be read for it
-client = httpx.Client(
-    trust_env=False, verify=False, limits=httpx.Limits(max_keepalive_connections=0)
-)
+# A connection for each request, and no certificates to be read for it. The header says so, and
+# not the limits of the pool: a thread may get the connection that another is about to close.
+client = httpx.Client(trust_env=False, verify=False, headers={"Connection": "close"})
 
 
 class Effect(NamedTuple):

@@ -10,9 +10,9 @@ import pytest
 
 HERE = Path(__file__).parent
 PAGE = HERE.parent / "docs" / "faults.md"
-CONTRACT = HERE.parent / "src" / "errands" / "testing" / "_contract.py"
+CONTRACT = HERE.parent / "src" / "errands" / "testing" / "_contract"
 WHOLE = ("test_survival.py", "test_deaths.py", "test_postgres_faults.py")  # each test of theirs
-FILES = {path.name: path for path in (*HERE.glob("test_*.py"), CONTRACT)}
+FILES = {path.name: path for path in (*HERE.glob("test_*.py"), *CONTRACT.glob("_*.py"))}
 
 
 def named() -> list[tuple[str, str]]:

@@ -29,7 +29,7 @@ from errands.errors import (
     StoreFull,
     StoreUnavailable,
 )
-from errands.stores import sqlite, store_at
+from errands.stores import _lane, sqlite, store_at
 from errands.stores._database import Database
 from errands.stores._drivers import connected
 from errands.stores.sqlite import SQLiteStore
@@ -451,11 +451,28 @@ async def test_what_was_asked_before_closing_is_done(path: Path) -> None:
     assert [(20,)] == asked(path, "select count(*) from errands_jobs")
 
 
+async def test_who_asks_while_the_store_closes_is_told(path: Path) -> None:
+    """And does not use the connection while it is being closed."""
+
+    async def add_on(store: SQLiteStore) -> None:
+        while True:
+            await store.add([job()])
+
+    for _ in range(5):
+        async with SQLiteStore(f"sqlite:///{path}?synchronous=normal") as store:
+            for _ in range(3):  # a lone caller's go by the event loop
+                await store.add([job()])
+            adding = asyncio.ensure_future(add_on(store))
+        with pytest.raises(StoreUnavailable, match="was closed: open the store again"):
+            await soon(adding)
+
+
 async def test_a_file_that_another_program_locks_is_unavailable(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After a while; nothing was written, and it works again when the lock is gone."""
-    monkeypatch.setattr(sqlite, "BUSY", 5)
+    for module in (sqlite, _lane):
+        monkeypatch.setattr(module, "BUSY", 5)
     async with SQLiteStore(f"sqlite:///{path}") as store:
         other = connected(sqlite.DRIVER, str(path))
         other.execute("begin immediate")

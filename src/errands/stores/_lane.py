@@ -76,6 +76,7 @@ class Lane:
         self._was_lone = self._was_slow = False
         self._slow_until = math.inf if turn is None else 0.0
         self._in_use = threading.Lock()  # the connection, by the thread or by the loop
+        self._is_closed = False
         self._thread: threading.Thread | None = None
         self._db: OwnDatabase | None = None
 
@@ -102,6 +103,7 @@ class Lane:
         """Finish what is queued, close the connection, and end the thread."""
         _fork.refuse(self._path)
         if self._thread is not None:
+            self._is_closed = True  # the thread alone has the connection now
             if self._fresh:
                 self._hand_over()
             self._calls.put(None)
@@ -114,8 +116,11 @@ class Lane:
 
         Args:
             is_small: It takes hardly longer than its commit.
+
+        Raises:
+            StoreUnavailable: once the lane is closed.
         """
-        _fork.refuse(self._path)
+        self._require_open()
         loop = asyncio.get_running_loop()
         call = _Call(work, argument, loop, loop.create_future())
         if not self._asked:
@@ -130,14 +135,20 @@ class Lane:
         """Ask for `work` from a thread, and block until it is committed.
 
         Raises:
-            StoreUnavailable: if that takes longer than `seconds`.
+            StoreUnavailable: if that takes longer than `seconds`, or the lane is closed.
         """
+        self._require_open()
         future: Future[Any] = Future()
         self._calls.put([_Call(work, argument, None, future)])
         try:
             return future.result(seconds)
         except TimeoutError:
             raise StoreUnavailable(f"{self._path} did not answer in {seconds:g} s") from None
+
+    def _require_open(self) -> None:
+        _fork.refuse(self._path)
+        if self._is_closed:
+            raise StoreUnavailable(f"{self._path} was closed: open the store again")
 
     def _hand_over(self) -> None:
         self._was_lone, self._asked = self._asked == 1, 0

@@ -11,7 +11,7 @@ import pytest
 from errands import Query, State, Store
 from errands.errors import JobExists
 
-from ._contract import LATER, NOW, a_claim, ids, job
+from ._contract._rows import LATER, NOW, a_claim, ids, job
 
 Begin = Callable[[], AbstractAsyncContextManager[Any]]
 

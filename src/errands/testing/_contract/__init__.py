@@ -1,0 +1,26 @@
+"""What a store must do, as tests: subclass `StoreContract` and give it a `store` fixture."""
+
+from __future__ import annotations
+
+import pytest
+
+from ._adding import Adding
+from ._claiming import Claiming
+from ._living import Living
+from ._looking import Looking
+from ._orders import Orders
+from ._saving import Saving
+from ._schedules import Schedules
+from ._workers import Workers
+
+__all__ = ["StoreContract"]
+
+
+class StoreContract(Orders, Schedules, Workers, Living, Looking, Saving, Claiming, Adding):
+    """Run by every store, ours or a stranger's.
+
+    A subclass provides one fixture, `store`: an empty, open store. Two or more handles on
+    the same jobs are tested by the store's own tests.
+    """
+
+    pytestmark = pytest.mark.anyio

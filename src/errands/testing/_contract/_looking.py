@@ -1,0 +1,66 @@
+"""What a store must answer about its jobs."""
+
+from __future__ import annotations
+
+from errands import Query, State, Store
+
+from ._rows import LATER, NOW, a_claim, ids, job
+
+
+class Looking:
+    """Jobs are found, counted and forgotten by what they are."""
+
+    async def test_a_stranger_is_nobody(self, store: Store) -> None:
+        """There is no error in asking."""
+        assert None is await store.get("nobody")
+
+    async def test_the_newest_come_first_page_by_page(self, store: Store) -> None:
+        """A page begins where the one before ended."""
+        jobs = [job() for _ in range(5)]
+        await store.add(jobs)
+        expected = sorted(ids(jobs), reverse=True)
+        page = await store.find(Query(limit=2))
+        following = await store.find(Query(limit=2, before=page[-1].id))
+
+        assert expected[:4] == ids(page) + ids(following)
+
+    async def test_jobs_are_found_by_what_they_are(self, store: Store) -> None:
+        """By state, queue, task, key and text, and by all of it at once."""
+        one = job(queue="a", task="t1", key="k", group="g", payload='{"to":"ann%"}')
+        two = job(queue="b", task="t2", payload='{"to":"bob"}')
+        await store.add([one, two])
+        [running] = await store.claim(a_claim(tasks=["t2"]))
+        await store.save([failed := running.failed("Traceback: boom's", NOW)])
+
+        for query in (
+            Query(queue="a"), Query(task="t1"), Query(key="k"), Query(text="nn%"),
+            Query(group="g"),
+            Query(states=[State.QUEUED]), Query(states=[State.QUEUED], queue="a", text="ann"),
+        ):  # fmt: skip  # a table
+            assert [one] == await store.find(query), query
+        assert [failed] == await store.find(Query(text="boom's"))
+        assert [] == await store.find(Query(text="nobody"))
+        assert [] == await store.find(Query(queue="a", task="t2"))
+
+    async def test_jobs_are_counted_by_queue_and_state(self, store: Store) -> None:
+        """Whatever is stored."""
+        first = job()
+        await store.add([first, job(), job(queue="q")])
+        await store.save([first.cancelled(NOW)])
+
+        expected = {
+            ("default", State.CANCELLED): 1,
+            ("default", State.QUEUED): 1,
+            ("q", State.QUEUED): 1,
+        }
+        assert expected == dict(await store.count())
+
+    async def test_old_jobs_are_forgotten_bit_by_bit(self, store: Store) -> None:
+        """Only those that have ended, and long ago."""
+        jobs = [job() for _ in range(5)]
+        await store.add(jobs)
+        await store.save([each.cancelled(NOW) for each in jobs[:3]])
+        await store.save([jobs[3].cancelled(LATER)])
+
+        assert [2, 1, 0] == [await store.prune(LATER, 2) for _ in range(3)]
+        assert set(ids(jobs[3:])) == set(ids(await store.find(Query())))
