@@ -465,6 +465,25 @@ def test_links_lead_into_a_mounted_application(tmp_path: Path) -> None:
         assert parent.get(address, headers=HTMX).status_code in (204, 286)
 
 
+def test_an_application_inside_of_another_answers_its_own_links(tmp_path: Path) -> None:
+    """Both were set up: the outer one stores what is added, the inner one shows it."""
+    from starlette.testclient import TestClient
+
+    from errands.starlette import setup_errands
+
+    site = Site(tmp_path)
+    site.get("/part")(lambda: JobStatus(queued))
+    outer = Starlette(routes=[Mount("/shop", site.app)])
+    setup_errands(outer, site.errands)
+
+    with TestClient(outer) as client:
+        address = address_of(client.get("/shop/part", headers=HTMX).text)
+        answer = client.get(address, headers=HTMX)
+
+    assert address.startswith("/shop/_errands/jobs/")
+    assert 286 == answer.status_code
+
+
 def test_without_a_request_there_is_no_link(site: Site) -> None:
     """For whom would it be? A job that has ended needs none."""
     with pytest.raises(NoRequest):

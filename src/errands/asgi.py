@@ -83,7 +83,9 @@ class ErrandsMiddleware:
                     await self._be_ready()
                 await _Exchange(self, scope, receive, send).run(wait=alone)
         else:  # an outer middleware of ours has this request in hand
-            if self.door is not None and "errands" in scope:
+            if self.door is not None and "errands" in scope and self.errands.is_open:
+                if not self._is_ready:
+                    await self._be_ready()
                 scope["errands"].enter_door(scope, self.door)
             await self.app(scope, receive, send)
 
