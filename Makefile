@@ -3,6 +3,8 @@
 PYTHON ?= python3
 VENV   ?= .venv
 ARGS   ?=
+# Four processes, also on two cores: most tests wait for others. ARGS=-n0 takes one.
+SIDES  ?= -n 4 --dist worksteal
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
@@ -28,7 +30,7 @@ demo: $(VENV)/.demo  ## Run the example on http://127.0.0.1:5001
 	$(BIN)/python examples/photos/main.py
 
 test: lint types  ## Check everything; a part of the tests with ARGS="-k word"
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest $(SIDES) $(ARGS)
 
 lint: $(VENV)/.dev  ## Check style, format and the floors of the house
 	$(BIN)/ruff check .

@@ -5,10 +5,11 @@ That no failure goes unseen is the work of `errands.testing.plugin`.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
 
 import pytest
+import quiet
 from postgres_server import PostgresServer, running_server
 
 from errands import Errands, Store
@@ -19,6 +20,19 @@ KINDS = ("memory", "sqlite", "postgres")
 DOORS = ("test_asgi", "test_fastapi", "test_fasthtml", "test_photos", "test_starlette")
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Let the tests that run alone come last, where there are neighbours who would wait."""
+    if quiet.has_neighbours(config):
+        items.sort(key=quiet.is_alone)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Give each test its turn."""
+    with quiet.turn(item):
+        return (yield)
+
+
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
@@ -26,7 +40,7 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
-    """A server, started when the first test wants it."""
+    """A server, started when the first test of this process wants it."""
     with running_server() as server:
         yield server
 

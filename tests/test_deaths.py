@@ -57,6 +57,7 @@ def test_fifty_jobs_of_a_killed_worker_start_again_within_a_second(place: Anywhe
     assert min(took) < 1, took
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("is_early", [True, False], ids=["while they run", "when they are done"])
 def test_the_late_writes_of_a_frozen_worker_are_refused(place: Anywhere, is_early: bool) -> None:
     """Its jobs were taken over once, at the end of their leases; the heir's outcomes are kept."""
@@ -104,10 +105,11 @@ def test_a_job_that_kills_its_process_ends_as_failed_alone(place: Anywhere) -> N
             lambda: f"it had failed: {place.stored()['bad']}", 60,
         )  # fmt: skip  # a call
         place.wait_until_done(texts)
-        bad = place.stored()["bad"]
+        jobs = place.stored()
         worker.stop()
 
     assert 5 == len(place.effects("start", "bad"))
-    assert [*[Outcome.LOST] * 5, Outcome.FAILED] == outcomes(bad)
+    assert [*[Outcome.LOST] * 5, Outcome.FAILED] == outcomes(bad := jobs["bad"])
     assert bad.error == "Its worker was lost 5 times in a row; no start is left."
-    assert {1} == {len(place.effects("done", text)) for text in texts}
+    for text in texts:  # one whose outcome was not saved when its process died starts again
+        assert 1 <= len(place.effects("done", text)) <= jobs[text].attempt

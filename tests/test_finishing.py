@@ -423,17 +423,17 @@ def test_a_killed_process_counts_once(
     """Whether it is killed before its transaction is committed, or before we could take note."""
     address, borrower = addressed(request, kind)
 
-    assert -signal.SIGKILL == application(address, borrower, moment)
-    assert 0 == application(address, borrower, "never")
+    assert [-signal.SIGKILL, 0] == statuses(address, borrower, moment)
 
     attempt = {"before the commit": 2, "after the commit": 1}[moment]
     assert (1, State.DONE, str(attempt)) == asyncio.run(found(place_at(address, borrower)))
 
 
-def application(*arguments: str) -> int:
-    """How the application ended."""
+def statuses(*arguments: str) -> list[int]:
+    """How the application ended the first time, and the second."""
     program = [sys.executable, "-W", "error", str(HERE / "apps_exactly_once.py"), *arguments]
-    return subprocess.run(program, timeout=60, check=False).returncode
+    ended = subprocess.run(program, timeout=60, check=True, stdout=subprocess.PIPE)
+    return [int(status) for status in ended.stdout.split()]
 
 
 async def found(place: Place) -> tuple[int, State, str | None]:

@@ -220,6 +220,7 @@ async def test_tables_of_version_1_become_those_of_today(
     async with PostgresStore(postgres_url) as store:
         await store.add([first])
     postgres.execute(f"drop table {schema}.errands_schedules, {schema}.errands_orders")
+    postgres.execute(f"alter table {schema}.errands_workers drop column tasks")
     for column in _pg_schema.NEW:
         postgres.execute(f"alter table {schema}.errands_jobs drop column {column}")
     postgres.execute(f"update {schema}.errands_meta set value = 1 where name = 'schema'")

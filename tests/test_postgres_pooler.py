@@ -14,7 +14,8 @@ from tempfile import TemporaryDirectory
 
 import psycopg
 import pytest
-from postgres_server import PostgresServer, free_port
+from ports import free_port
+from postgres_server import PostgresServer
 
 from errands import Errands, Store
 from errands.stores import store_at

@@ -143,6 +143,7 @@ async def test_a_cron_goes_by_its_zone(place: Place) -> None:
     assert ["2026-03-30T00:30:00+00:00", "2026-03-29T01:00:00+00:00"] == ticks
 
 
+@pytest.mark.alone
 async def test_an_hour_passes_in_less_than_a_second(clock: JumpingClock) -> None:
     """With a job each minute, each at its time."""
     place = Place(MemoryStore(), clock)

@@ -14,7 +14,8 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from server_driver import LONGEST, Server, World, free_port, wait_until
+from ports import free_port
+from server_driver import LONGEST, Server, World, wait_until
 
 from errands import Outcome, State
 
@@ -265,6 +266,7 @@ def test_the_workers_of_one_server_do_each_job_once(world: World, workers: int) 
         assert seconds < 5
 
 
+@pytest.mark.alone
 def test_a_job_wakes_up_the_other_process(world: World) -> None:
     """One that only adds; the other is idle, and would look by itself once in a second."""
     with world.serving(WORK="0") as front, world.serving() as back:
@@ -363,6 +365,7 @@ def test_a_killed_process_is_replaced_at_once_by_its_sibling(world: World) -> No
         assert [Outcome.LOST, Outcome.DONE] == [attempt.outcome for attempt in job.history]
 
 
+@pytest.mark.alone
 def test_a_stopped_process_hands_its_jobs_to_its_sibling(world: World) -> None:
     """At once, and without the attempt being counted: a rolling deploy."""
     with world.serving(GRACE="0.2") as one, world.serving() as other:

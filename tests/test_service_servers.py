@@ -51,6 +51,7 @@ def is_in_order(world: World) -> bool:
     return begins and all(effect.at < down[effect.pid] for effect in world.effects("end"))
 
 
+@pytest.mark.alone
 def test_a_killed_process_loses_its_service_within_a_second(world: World) -> None:
     """To a sibling, which sees the lock that the system has dropped."""
     with world.serving(app=APP) as one, world.serving(app=APP) as other:
@@ -66,6 +67,7 @@ def test_a_killed_process_loses_its_service_within_a_second(world: World) -> Non
         assert [] == world.effects("end")
 
 
+@pytest.mark.alone
 def test_a_stopped_process_hands_its_service_over_at_once(world: World) -> None:
     """As soon as the service has ended there, and not before."""
     with world.serving(app=APP) as one, world.serving(app=APP) as other:
@@ -79,6 +81,7 @@ def test_a_stopped_process_hands_its_service_over_at_once(world: World) -> None:
         assert 0 < begin.at - end.at < 0.5
 
 
+@pytest.mark.alone
 def test_a_worker_that_is_killed_is_replaced_and_its_services_as_well(world: World) -> None:
     """Under one server, whose parent starts another worker."""
     with world.serving("--workers", "2", app=APP) as server:
@@ -123,6 +126,7 @@ def test_a_service_that_is_given_up_harms_nobody(world: World) -> None:
         assert 3 == len(world.effects("begin", "fall"))
 
 
+@pytest.mark.alone
 def test_worker_processes_have_services_as_well(world: World) -> None:
     """Two of them, of which one is killed and replaced; and both stop in order."""
     place = Workplace(world.folder)

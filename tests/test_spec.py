@@ -255,6 +255,7 @@ def test_the_last_tick_of_a_long_time_is_found(spec: Spec) -> None:
         assert spec.between(NEW_YEAR, end)[-1] == spec.last_until(end, first)
 
 
+@pytest.mark.alone
 def test_to_look_back_over_years_is_quick() -> None:
     """As after a holiday of the server."""
     spec = cron("* * * * *")

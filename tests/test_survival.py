@@ -196,6 +196,7 @@ def starts_of(world: World) -> defaultdict[str, list[Effect]]:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_a_killed_process_loses_its_jobs_to_its_sibling_within_a_second(world: World) -> None:
     """The best of three, although their leases have an hour to go."""
     waits = []
@@ -222,6 +223,7 @@ def test_a_killed_process_loses_its_jobs_to_its_sibling_within_a_second(world: W
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.parametrize("is_early", [True, False], ids=["while it runs", "when it is done"])
 def test_a_frozen_process_loses_its_jobs_after_its_lease(world: World, is_early: bool) -> None:
     """When it wakes, its late outcome is refused and logged; the sibling's is the one kept."""
@@ -270,6 +272,7 @@ def frozen_for_a_while(server: Server) -> Iterator[float]:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_a_loop_blocked_for_three_leases_keeps_its_jobs(world: World) -> None:
     """Although a sibling is looking for work; the log names the task that blocks."""
     with (
@@ -290,6 +293,7 @@ def test_a_loop_blocked_for_three_leases_keeps_its_jobs(world: World) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_an_idle_server_ends_within_half_a_second(world: World) -> None:
     """From SIGTERM to the end of its process; the best of three."""
     seconds = []
@@ -309,6 +313,7 @@ def test_an_idle_server_ends_within_half_a_second(world: World) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_many_who_add_at_once_wait_for_nobody_long(world: World) -> None:
     """Eight processes of four threads: never locked, nothing lost, p99 under 50 ms.
 

@@ -7,7 +7,8 @@ import signal
 from pathlib import Path
 
 import pytest
-from server_driver import free_port, wait_until
+from ports import free_port
+from server_driver import wait_until
 from worker_driver import Workplace
 
 from errands import Outcome, State
@@ -140,6 +141,7 @@ def test_a_web_process_that_only_adds_leaves_its_jobs_to_it(place: Workplace) ->
 # How it stops
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_an_idle_worker_ends_at_once(place: Workplace, by: signal.Signals) -> None:
     """Within half a second, with status 0."""

@@ -256,6 +256,14 @@ class UnreliableStore:
         """See `Store.count`."""
         return await self._call("count", self.inner.count)
 
+    async def backlog(self, queue: str, most: int) -> int:
+        """See `Store.backlog`."""
+        return await self._call("backlog", lambda: self.inner.backlog(queue, most))
+
+    async def places(self, before: datetime) -> set[tuple[str, str]]:
+        """See `Store.places`."""
+        return await self._call("places", lambda: self.inner.places(before))
+
     async def prune(self, before: datetime, limit: int) -> int:
         """See `Store.prune`."""
         return await self._call("prune", lambda: self.inner.prune(before, limit))

@@ -7,6 +7,7 @@ from ._clock import Clock, Timer
 from ._cron import Cron, cron
 from ._door import Door
 from ._heartbeat import Heartbeat
+from ._hooks import EventName, Hook
 from ._job import Attempt, Job, Outcome, Progress, State, new_id
 from ._moving import Move, move
 from ._order import Order, OrderKind
@@ -35,8 +36,10 @@ __all__ = [
     "Door",
     "Errands",
     "ErrandsError",
+    "EventName",
     "Every",
     "Heartbeat",
+    "Hook",
     "Job",
     "Middleware",
     "Move",

@@ -44,5 +44,4 @@ class Adding:
         options, engine = self._options, self._engine
         if options.connection is None:
             return await engine.add(jobs, options.on_conflict)
-        # queued, since nothing may start before the commit, of which nobody tells us
-        return await engine.store.add_within(options.connection, jobs, options.on_conflict)
+        return await engine.add_within(options.connection, jobs, options.on_conflict)

@@ -24,7 +24,7 @@ from ._runner import Middleware
 from ._schedule import Schedule
 from ._schedules import Schedules
 from ._serving import Serving
-from ._settings import Settings, require_numbers, require_queues
+from ._settings import Settings, require_bounds, require_numbers, require_queues
 from ._spec import Spec
 from ._steering import Steering
 from ._store import OnConflict, Query, Store
@@ -57,6 +57,8 @@ class Errands(Serving, Steering):
         max_payload: Bytes that the arguments of one job may take as JSON; 0 for any number.
         max_pending: Local tasks that may wait or run in this process; more are refused with
             `QueueFull`, which the middleware answers with 503.
+        max_queued: Unfinished jobs that a queue may have, by its name, about; more are refused
+            in the same way.
         clock: What tells the time; tests bring one that jumps.
 
     Attributes:
@@ -79,6 +81,7 @@ class Errands(Serving, Steering):
         grace: Seconds = 10.0,
         max_payload: int = 1 << 20,
         max_pending: int = 100_000,
+        max_queued: Mapping[str, int] | None = None,
         clock: Clock | None = None,
     ) -> None:
         """Touch nothing yet: the store is opened when the application starts."""
@@ -87,6 +90,7 @@ class Errands(Serving, Steering):
             max_pending=max_pending, lease=lease, grace=grace, keep=keep,
         )  # fmt: skip  # a table
         require_queues("Errands", queues)
+        require_bounds("Errands", max_queued or {})
         store = store or os.environ.get("ERRANDS_URL") or "sqlite:///errands.db"
         self._address = without_password(store) if isinstance(store, str) else type(store).__name__
         self._engine = Engine(
@@ -102,6 +106,7 @@ class Errands(Serving, Steering):
                 grace=seconds(grace),
                 max_payload=max_payload,
                 max_pending=max_pending,
+                max_queued=dict(max_queued or {}),
             ),
         )
 

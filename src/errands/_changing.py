@@ -34,7 +34,9 @@ async def retry(engine: Engine, jobs: Sequence[Job], now: datetime) -> Collectio
         for job in jobs
         if job.state is not State.RUNNING and job.blocked_by is None
     ]
-    return await engine.store.save(again) if again else set()
+    saved = await engine.store.save(again) if again else set()
+    engine.hooks.tell("queued", [job for job in again if job.id in saved])
+    return saved
 
 
 async def delete(engine: Engine, jobs: Sequence[Job], now: datetime) -> Collection[str]:

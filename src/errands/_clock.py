@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 
@@ -22,7 +22,13 @@ class Timer(Protocol):
 
 
 class Clock:
-    """Tells the store's time, and waits by it."""
+    """Tells the store's time, and waits by it.
+
+    Attributes:
+        skew: Seconds by which this machine's clock was ahead of the store's when it was asked.
+    """
+
+    skew = 0.0
 
     def __init__(self) -> None:
         """Start from this machine's time, until `follow` has asked the store."""
@@ -37,7 +43,10 @@ class Clock:
         """Ask the store for its time, taken to be that of the middle of the question."""
         before = time.monotonic()
         instant = await ask()
-        self._set(instant, (before + time.monotonic()) / 2)
+        after = time.monotonic()
+        middle = datetime.now(UTC) - timedelta(seconds=(after - before) / 2)
+        self.skew = (middle - instant).total_seconds()
+        self._set(instant, (before + after) / 2)
 
     def call_later(self, seconds: float, callback: Callable[[], object]) -> Timer:
         """Call `callback` in the running loop once so many seconds have passed."""

@@ -15,11 +15,14 @@ from ._aside import Aside
 from ._clock import Clock
 from ._declared import Declaration, Declarations
 from ._heartbeat import Heartbeat
+from ._hooks import Hooks, event_of
 from ._job import Job, State
 from ._local import Locals
 from ._options import Options
 from ._pruner import Pruner
 from ._resident import Resident
+from ._room import Room
+from ._runner import Middleware, Next
 from ._schedule import Schedule
 from ._scheduler import Scheduler
 from ._service import Service
@@ -28,11 +31,13 @@ from ._settings import Settings
 from ._store import OnConflict, Store
 from ._supervisor import Loop, Patience, supervise
 from ._task import Named, Task, Tasks, called
+from ._watch import Watch
 from ._worker import Worker
 from .errors import NotOpen, SetupError, StoreUnavailable, UnknownTask
 
 logger = logging.getLogger("errands")
 
+HOOKS_GRACE = 2.0  # seconds that hooks have to be told the last outcomes
 ASK_TIME = 15.0  # seconds between two looks at the store's clock
 
 
@@ -50,6 +55,8 @@ class Engine:
         self.is_working = False
         self.released = 0  # jobs that went back unfinished when we stopped last
         self._patience = Patience(clock)
+        self.hooks = Hooks()
+        self._room = Room(settings.max_queued)
         self._worker: Worker | None = None
         self._scheduler: Scheduler | None = None
         self._kept_services: Services | None = None
@@ -170,7 +177,8 @@ class Engine:
             declared = [] if aside else self._declared
             worker = await self._hire(aside)
             self.is_working = True
-            loops = {**worker.loops, **({} if aside else await self._begin(worker, declared))}
+            own = {} if aside else await self._begin(worker, declared)
+            loops = {**worker.loops, **own, "hooks": self.hooks.run}
             supervisor = self._supervisor = asyncio.create_task(
                 supervise(loops, self.clock), name="errands supervisor"
             )
@@ -238,8 +246,9 @@ class Engine:
     async def add(self, jobs: Sequence[Job], on_conflict: OnConflict = "keep") -> list[Job]:
         """Store jobs, and start at once those for which a slot is free here."""
         store, worker = self.store, self._worker
+        await self._room.take(store, jobs)
         if worker is None:
-            return await store.add(jobs, on_conflict)
+            return self._added(jobs, await store.add(jobs, on_conflict))
         born: set[str] = set()
         if on_conflict != "replace":  # which may meet a queued job
             claimed = [worker.bear(job) for job in jobs]
@@ -254,8 +263,19 @@ class Engine:
                 born.clear()
             raise
         finally:
+            self._added(jobs, kept)
             self._start_born(worker, kept, born)
         return kept
+
+    async def add_within(
+        self, connection: Any, jobs: Sequence[Job], on_conflict: OnConflict
+    ) -> list[Job]:
+        """Store jobs in the transaction that is open on a connection of the caller's.
+
+        They are queued, since nothing may start before the commit, of which nobody tells us.
+        """
+        await self._room.take(self.store, jobs)
+        return await self.store.add_within(connection, jobs, on_conflict)
 
     async def hold(self, jobs: Sequence[Job], on_conflict: OnConflict) -> list[Job]:
         """Store jobs that are not to start before `start` is called.
@@ -264,10 +284,11 @@ class Engine:
         one before the request, and its transaction, are over.
         """
         worker = self._worker
+        await self._room.take(self.store, jobs)
         if worker is None or on_conflict == "replace":
-            return await self.store.add(jobs, on_conflict)
+            return self._added(jobs, await self.store.add(jobs, on_conflict))
         jobs = [worker.claimed(job) if worker.takes(job) else job for job in jobs]
-        kept = await self.store.add(jobs, on_conflict)
+        kept = self._added(jobs, await self.store.add(jobs, on_conflict))
         for job, there in zip(jobs, kept, strict=True):
             if job.state is State.RUNNING and there.id == job.id:
                 worker.hold(there)
@@ -349,8 +370,9 @@ class Engine:
             queues=() if aside else self._settings.queues,
             slots=self._settings.slots,
             lease=self._settings.lease,
-            middleware=self._settings.middleware,
+            middleware=self._layers,
             ended=self.ended,
+            advanced=self._advanced,
         )
         await worker.open()
         self._worker = worker
@@ -363,11 +385,23 @@ class Engine:
             self.locals.drain(self.grace),
             *([] if services is None else [services.stop()]),
         )
+        await self.hooks.ended(HOOKS_GRACE)
         self._worker, self._scheduler, self.is_working = None, None, False
         self._supervisor, self.released = None, worker.released
         supervisor.cancel()
         with suppress(asyncio.CancelledError):
             await supervisor
+
+    @property
+    def _layers(self) -> Sequence[Middleware]:
+        """What wraps each run: those who are told that it starts, then the application's own."""
+
+        async def announce(job: Job, call_next: Next) -> Any:
+            self.hooks.tell("started", [job])
+            return await call_next(job)
+
+        own = [announce] if self.hooks.hears("started") else []
+        return [*own, *self._settings.middleware]
 
     @property
     def _declared(self) -> list[Schedule]:
@@ -392,7 +426,13 @@ class Engine:
         )
         services.open()
         worker.steer(services.runs)
-        own = {"pruner": pruner.run, "clock": self._follow_time, "scheduler": scheduler.run}
+        watch = Watch(self._store, self.clock, self._patience, self.locals)
+        own = {
+            "pruner": pruner.run,
+            "clock": self._follow_time,
+            "scheduler": scheduler.run,
+            "watch": watch.run,
+        }
         return {**own, **services.loops}
 
     async def _follow_time(self) -> None:
@@ -418,6 +458,13 @@ class Engine:
         finally:
             self._start_born(worker, kept, born)
 
+    def _added(self, jobs: Sequence[Job], kept: list[Job]) -> list[Job]:
+        """What is kept; the hooks are told of those that were added, and not there already."""
+        if self.hooks.hears("queued"):
+            pairs = zip(jobs, kept, strict=False)
+            self.hooks.tell("queued", [there for job, there in pairs if there.id == job.id])
+        return kept
+
     def _start_born(self, worker: Worker, kept: Sequence[Job], born: set[str]) -> None:
         for job in kept:
             if job.id in born:
@@ -432,6 +479,16 @@ class Engine:
             logger.error("a task that was added after its request is lost", exc_info=error)
 
     def ended(self, job: Job) -> None:
-        """Tell those who wait for it here that the outcome of a job is stored."""
-        for event in self._watchers.get(job.id, ()):
-            event.set()
+        """Tell those who wait for it, and the hooks, that the outcome of a job is stored."""
+        if (event := event_of(job)) is not None:
+            self.hooks.tell(event, [job])
+        self._wake(job)
+
+    def _advanced(self, jobs: Sequence[Job]) -> None:
+        self.hooks.tell("progress", jobs)
+        for job in jobs:
+            self._wake(job)
+
+    def _wake(self, job: Job) -> None:
+        for waiting in self._watchers.get(job.id, ()):
+            waiting.set()

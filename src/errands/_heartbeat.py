@@ -18,6 +18,7 @@ class Heartbeat:
         slots: How many jobs it runs side by side, at the most.
         running: How many ran when it was seen.
         version: That of Errands.
+        tasks: The names of those that it knows, services among them; sorted.
         gone_at: When it stopped, or was found dead; `None` while it lives.
     """
 
@@ -30,6 +31,7 @@ class Heartbeat:
     version: str
     started_at: datetime
     seen_at: datetime
+    tasks: tuple[str, ...] = ()
     gone_at: datetime | None = None
 
     def seen(self, now: datetime, *, running: int, slots: int) -> Heartbeat:
@@ -43,3 +45,7 @@ class Heartbeat:
     def is_alive(self, now: datetime) -> bool:
         """Whether it has not gone, and was seen within the last 20 seconds."""
         return self.gone_at is None and now - self.seen_at <= SILENCE
+
+    def takes(self, queue: str, task: str) -> bool:
+        """Whether it would claim jobs of this task from this queue."""
+        return task in self.tasks and (self.queues is None or queue in self.queues)

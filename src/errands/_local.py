@@ -82,6 +82,10 @@ class Locals:
         """Whether a task is running."""
         return bool(self._rows)
 
+    def starving(self) -> tuple[int, float]:
+        """How many plain functions wait for a thread, and the first of them for how long."""
+        return self._threads.starving()
+
     async def ended(self) -> None:
         """Wait for all that run now."""
         if self._rows:

@@ -37,7 +37,7 @@ class Runs:
     Args:
         slots: How many run side by side, at the most.
         freed: Called when a slot is free again.
-        ended: Told about each outcome, and each report of progress, once it is stored.
+        ended: Told about each outcome once it is stored.
         play: Runs one job and answers with its outcome.
     """
 
@@ -68,6 +68,7 @@ class Runs:
         self._nothing_runs.set()
         self._nothing_held.set()
         self._busy, self._is_stopping = 0, False
+        self.advanced: Callable[[Sequence[Job]], object] = len  # told what progress is stored
         self.released = 0  # jobs that went back unfinished when we stopped
         self._context = copy_context()
         self._loop = asyncio.get_running_loop()
@@ -320,8 +321,7 @@ class Runs:
             jobs = [held.job for held in advanced.values() if not held.is_settling]
             if jobs:
                 await self._patience.until_done(lambda: self._store.report(jobs))  # noqa: B023  # as above
-            for job in jobs:
-                self._told(job)
+                self.advanced(jobs)
             await self._clock.sleep(TELL)
 
 

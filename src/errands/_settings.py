@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -25,6 +25,7 @@ class Settings:
     grace: float
     max_payload: int
     max_pending: int
+    max_queued: Mapping[str, int]
 
 
 def require_numbers(where: str, **numbers: Seconds) -> None:
@@ -47,3 +48,14 @@ def require_queues(where: str, queues: Collection[str] | None) -> None:
     """
     if isinstance(queues, str) or (queues is not None and not queues):
         raise ValueError(f"{where}(queues={queues!r}): expected names of queues, or None for all")
+
+
+def require_bounds(where: str, bounds: Mapping[str, int]) -> None:
+    """Refuse bounds of queues that could never be meant.
+
+    Raises:
+        ValueError: naming the queue.
+    """
+    for queue, bound in bounds.items():
+        if not bound >= 1:
+            raise ValueError(f"{where}(max_queued={{{queue!r}: {bound!r}}}): expected 1 or more")

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import cast, overload
+from typing import TypeVar, cast, overload
 
 from . import _changing as changing
 from ._engine import Engine
+from ._hooks import EventName, Hook, require_event
 from ._job import Job, State
 from ._options import Seconds, is_text, seconds
 from ._order import Order, OrderKind
 from ._store import Query
-from .errors import JobExists
+from .errors import JobExists, SetupError
+
+H = TypeVar("H", bound=Hook)
 
 UNFINISHED = (State.QUEUED, State.RUNNING)
 UNDONE = (State.FAILED, State.CANCELLED)
@@ -22,6 +26,33 @@ class Steering:
     """The part of `Errands` that is for operators."""
 
     _engine: Engine
+
+    def on(self, *events: EventName) -> Callable[[H], H]:
+        """Have a function called with the job whenever one of these things happens to one here.
+
+        It is a coroutine function or a plain one, which gets a thread. Hooks are told in
+        order, in the process in which it happens, and are not in the way: one that fails is
+        logged. What a killed process had not told is not told.
+
+        Args:
+            events: `queued`, `started`, `progress`, `done`, `failed` (for good), `retrying`,
+                `cancelled`, `released` (handed back by a worker that stops).
+
+        Raises:
+            ValueError: if there is no such event.
+            SetupError: if the application is at work already.
+        """
+        for event in events:
+            require_event(event)
+        if self._engine.is_working:
+            raise SetupError("on(…) comes too late: declare hooks before the application starts")
+
+        def declare(hook: H) -> H:
+            for event in events:
+                self._engine.hooks.on(event, hook)
+            return hook
+
+        return declare
 
     @overload
     async def cancel(self, what: Job | str, /) -> Job: ...

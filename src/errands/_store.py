@@ -168,6 +168,14 @@ class Store(Protocol):
         """How many jobs each queue has in each state; a missing pair has none."""
         ...
 
+    async def backlog(self, queue: str, most: int) -> int:
+        """How many unfinished jobs a queue has; `most` where it has more, which is quicker."""
+        ...
+
+    async def places(self, before: datetime) -> set[tuple[str, str]]:
+        """The queues and tasks, not paused, that have jobs which were free by then."""
+        ...
+
     async def prune(self, before: datetime, limit: int) -> int:
         """Forget at most `limit` jobs that finished earlier, and say how many."""
         ...

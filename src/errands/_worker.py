@@ -34,7 +34,8 @@ class Worker:
             only what is born here.
         slots: How many jobs run side by side.
         lease: How long a claimed job is held; it is renewed three times meanwhile.
-        ended: Told about each outcome, and each report of progress, once it is stored.
+        ended: Told about each outcome once it is stored.
+        advanced: Told which jobs have come further.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Worker:
         lease: timedelta,
         middleware: Sequence[Middleware],
         ended: Callable[[Job], object],
+        advanced: Callable[[Sequence[Job]], object] = len,
     ) -> None:
         """Belong to the running event loop; claim nothing yet."""
         host = socket.gethostname()
@@ -58,6 +60,7 @@ class Worker:
         self._patience = patience
         freed = asyncio.Event()
         self._runs = Runs(store, tasks, clock, patience, slots, middleware, freed.set, ended)
+        self._runs.advanced = advanced
         self._suspicion = Suspicion(store, clock, patience, self._runs)
         self._helm = Helm(store, clock, patience, self.name, self._runs, slots)
         self._claimer = Claimer(store, clock, patience, self._runs, self._wanted, freed, self._sift)
@@ -74,6 +77,7 @@ class Worker:
             version=own_version(),
             started_at=clock.now(),
             seen_at=clock.now(),
+            tasks=tuple(sorted({*tasks, *tasks.beside})),
         )
         self._pulse = Pulse(store, clock, patience, first, self._state)
         self._is_stopping = self._is_stopped = False

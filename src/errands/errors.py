@@ -14,7 +14,7 @@ ErrandsError
 ├── UnfitConnection       jobs cannot be written by the connection that was handed to us
 ├── JobLost               the job that was to be finished is somebody else's now
 ├── NotCommitted          a job was finished in a transaction that was not committed
-├── QueueFull             too many local tasks wait in this process
+├── QueueFull             too many local tasks wait in this process, or jobs in a queue
 ├── JobFailed             the job whose result was asked for failed
 ├── JobCancelled          the job whose result was asked for was cancelled
 ├── RunStopped            raised inside a task that was stopped, in its own thread
@@ -127,7 +127,7 @@ class NotCommitted(ErrandsError):
 
 
 class QueueFull(ErrandsError):
-    """As many local tasks wait in this process as `max_pending` allows."""
+    """As many local tasks wait in this process as `max_pending` allows, or jobs as `max_queued`."""
 
 
 class JobFailed(ErrandsError):

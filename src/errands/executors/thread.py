@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from contextvars import Context, copy_context
@@ -26,6 +27,7 @@ class _Call:
     context: Context
     future: asyncio.Future[Any]
     loop: asyncio.AbstractEventLoop = field(init=False)
+    since: float = field(default_factory=time.monotonic)
     is_running: bool = False
     is_abandoned: bool = False
 
@@ -66,6 +68,12 @@ class Threads:
         except asyncio.CancelledError:
             self._abandon(call)
             raise
+
+    def starving(self) -> tuple[int, float]:
+        """How many calls wait for a thread, and the first of them for how many seconds."""
+        with self._change:
+            calls = list(self._calls)
+        return len(calls), time.monotonic() - calls[0].since if calls else 0.0
 
     def _abandon(self, call: _Call) -> None:
         with self._change:

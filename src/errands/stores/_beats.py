@@ -10,7 +10,7 @@ from ._rows import as_json, decode, instant, ms
 
 COLUMNS = (
     "worker", "host", "pid", "queues", "slots", "running", "version", "started_at", "seen_at",
-    "gone_at",
+    "gone_at", "tasks",
 )  # fmt: skip  # as they stand in a row
 
 
@@ -20,12 +20,14 @@ def row_of(beat: Heartbeat) -> Sequence[str | int | None]:
     return (
         beat.worker, beat.host, beat.pid, queues, beat.slots, beat.running, beat.version,
         ms(beat.started_at), ms(beat.seen_at), ms(beat.gone_at),
+        as_json(beat.tasks),
     )  # fmt: skip  # in the order of `COLUMNS`
 
 
 def heartbeat_of(row: Sequence[Any]) -> Heartbeat:
     """The heartbeat of a row of `COLUMNS`."""
-    (worker, host, pid, queues, slots, running, version, started_at, seen_at, gone_at) = row
+    (worker, host, pid, queues, slots, running, version, started_at, seen_at, gone_at,
+     tasks) = row  # fmt: skip  # as above
     return Heartbeat(
         worker=worker,
         host=host,
@@ -37,4 +39,5 @@ def heartbeat_of(row: Sequence[Any]) -> Heartbeat:
         started_at=instant(started_at),
         seen_at=instant(seen_at),
         gone_at=instant(gone_at),
+        tasks=() if tasks is None else tuple(decode(tasks)),
     )

@@ -58,6 +58,19 @@ def claim(db: Database, calls: list[Claim]) -> list[list[Job]]:
     return [_claim(db, call) for call in calls]
 
 
+def places(db: Database, calls: list[datetime]) -> list[set[tuple[str, str]]]:
+    """See `Store.places`."""
+    found = [(place, one(db, NEXT, place)) for place in decode(one(db, PLACES))]
+    return [
+        {
+            (queue, task)
+            for (queue, _, task), free in found
+            if free is not None and free <= ms(before)
+        }
+        for before in calls
+    ]
+
+
 def next_free(db: Database, calls: list[Claim]) -> list[datetime | None]:
     """See `Store.next_free`."""
     answers = []

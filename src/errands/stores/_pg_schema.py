@@ -58,7 +58,7 @@ create index errands_finished on errands_jobs (finished_at) where {FINISHED};
 create table errands_workers (
     worker text collate "C" primary key, host text not null, pid bigint not null, queues text,
     slots bigint not null, running bigint not null, version text not null,
-    started_at bigint not null, seen_at bigint not null, gone_at bigint
+    started_at bigint not null, seen_at bigint not null, gone_at bigint, tasks text
 );
 {GROUPS}
 {SCHEDULES}
@@ -70,7 +70,7 @@ OURS: Mapping[str, Sequence[str]] = {
     "errands_meta": ("name", "value"),
     "errands_enlisted": ("worker",),
     "errands_jobs": [name for name in COLUMNS if name not in NEW],
-    "errands_workers": BEATS,
+    "errands_workers": [name for name in BEATS if name != "tasks"],
     "errands_schedules": PLANS,
     "errands_orders": ORDERED,
 }
@@ -78,7 +78,7 @@ LATER = ("errands_schedules", "errands_orders")  # tables that older versions di
 UPGRADES: Mapping[int, str] = {  # from this version to the next
     1: SCHEDULES,
     2: "".join(f"alter table errands_jobs add column {each};" for each in LATER_COLUMNS)
-    + f"{GROUPS} {ORDERS}",
+    + f"{GROUPS} {ORDERS} alter table errands_workers add column tasks text;",
 }
 
 LOCK = "select pg_advisory_xact_lock(hashtextextended(%(name)s, 0))"

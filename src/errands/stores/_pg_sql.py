@@ -13,6 +13,7 @@ from .._job import Job, State
 from .._store import Claim, Query
 from ._pg_link import Row, Session
 from ._pg_statements import (
+    BACKLOG,
     CLAIM,
     COUNT,
     DEAD,
@@ -27,6 +28,7 @@ from ._pg_statements import (
     SECRET,
     TIME,
     UPDATE,
+    WAITING,
     as_rows,
     by_id,
     ids_of,
@@ -107,6 +109,21 @@ async def count(session: Session, calls: list[None]) -> list[Mapping[tuple[str, 
     rows = await session.rows(COUNT)
     counts = {(queue, State(state)): number for queue, state, number in rows}
     return [counts for _ in calls]
+
+
+async def backlog(session: Session, calls: list[tuple[str, int]]) -> list[int]:
+    """See `Store.backlog`."""
+    return [
+        (await session.rows(BACKLOG, {"queue": queue, "most": most}))[0][0] for queue, most in calls
+    ]
+
+
+async def places(session: Session, calls: list[datetime]) -> list[set[tuple[str, str]]]:
+    """See `Store.places`."""
+    return [
+        {(queue, task) for queue, task in await session.rows(WAITING, {"before": ms(before)})}
+        for before in calls
+    ]
 
 
 async def prune(session: Session, calls: list[tuple[datetime, int]]) -> list[int]:

@@ -65,8 +65,12 @@ BY_KEY = f"select {NAMES} from errands_jobs where key = %(key)s and {UNFINISHED}
 
 # Every queue, task and priority that has a job and is not paused, found by skipping through the
 # index.
-PLACES = f"""
-with recursive place (queue, task, priority) as (
+AWAKE = """
+queue not in (select name from errands_orders where kind = 'queue')
+and task not in (select name from errands_orders where kind = 'task')
+"""
+ALL_PLACES = f"""
+place (queue, task, priority) as (
     (select queue, task, priority from errands_jobs where {UNFINISHED}
      order by queue, task, priority limit 1)
     union all
@@ -75,11 +79,12 @@ with recursive place (queue, task, priority) as (
         and (j.queue, j.task, j.priority) > (place.queue, place.task, place.priority)
         order by j.queue, j.task, j.priority limit 1
     ) as later
-), wanted as materialized (
+)"""
+PLACES = f"""
+with recursive {ALL_PLACES}, wanted as materialized (
     select * from place where task = any(%(tasks)s::text[])
     and (%(queues)s::text[] is null or queue = any(%(queues)s::text[]))
-    and queue not in (select name from errands_orders where kind = 'queue')
-    and task not in (select name from errands_orders where kind = 'task')
+    and {AWAKE}
 )"""
 AT_PLACE = (
     f"{UNFINISHED} and (j.queue, j.task, j.priority) = ({{0}}.queue, {{0}}.task, {{0}}.priority)"
@@ -129,6 +134,19 @@ NEXT = f"""
     select j.free_at from errands_jobs as j
     where {AT_PLACE.format("wanted")} order by j.free_at, j.id limit 1
 ) as next
+"""
+WAITING = f"""
+with recursive {ALL_PLACES}
+select distinct place.queue, place.task from place cross join lateral (
+    select j.free_at from errands_jobs as j
+    where {AT_PLACE.format("place")} order by j.free_at, j.id limit 1
+) as next
+where {AWAKE} and next.free_at <= %(before)s
+"""
+BACKLOG = f"""
+select count(*) from (
+    select from errands_jobs where {UNFINISHED} and queue = %(queue)s limit %(most)s::bigint
+) as found
 """
 COUNT = "select queue, state, count(*) from errands_jobs group by queue, state"
 PRUNE = f"""

@@ -60,7 +60,7 @@ UPGRADES: Mapping[int, str] = {  # from this version to the next
     1: f"{_sql_workers.TABLE} drop index if exists errands_free; {FREE}",  # at first without tasks
     2: _sql_schedules.TABLE,
     3: "".join(f"alter table errands_jobs add column {each};" for each in LATER)
-    + f"{GROUPS} {_sql_orders.TABLE}",
+    + f"{GROUPS} {_sql_orders.TABLE} {_sql_workers.AGAIN}",
 }
 
 
@@ -172,6 +172,12 @@ def count(db: Database, calls: list[None]) -> list[Mapping[tuple[str, State], in
     sql = "select queue, state, count(*) from errands_jobs group by queue, state"
     counts = {(queue, State(state)): number for queue, state, number in db.execute(sql)}
     return [counts for _ in calls]
+
+
+def backlog(db: Database, calls: list[tuple[str, int]]) -> list[int]:
+    """See `Store.backlog`."""
+    some = f"select 1 from errands_jobs where {UNFINISHED} and queue = ? limit ?"
+    return [one(db, f"select count(*) from ({some})", call) for call in calls]
 
 
 def prune(db: Database, calls: list[tuple[datetime, int]]) -> list[int]:

@@ -15,10 +15,13 @@ TABLE = f"""
 create table if not exists {NAME} (
     worker text primary key, host text not null, pid integer not null, queues text,
     slots integer not null, running integer not null, version text not null,
-    started_at integer not null, seen_at integer not null, gone_at integer
+    started_at integer not null, seen_at integer not null, gone_at integer, tasks text
 ) without rowid;
 """
-BEAT = f"insert or replace into {NAME} values ({', '.join('?' * len(COLUMNS))})"
+AGAIN = f"drop table {NAME}; {TABLE}"  # at first without tasks; who lives beats again soon
+BEAT = f"""
+insert or replace into {NAME} ({", ".join(COLUMNS)}) values ({", ".join("?" * len(COLUMNS))})
+"""
 
 
 def beat(db: Database, beats: list[Heartbeat]) -> list[None]:

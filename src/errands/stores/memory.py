@@ -139,6 +139,22 @@ class MemoryStore(Records):
         with self._lock:
             return Counter((job.queue, job.state) for job in self._jobs.values())
 
+    async def backlog(self, queue: str, most: int) -> int:
+        """See `Store.backlog`."""
+        with self._lock:
+            return min(most, sum(j.queue == queue and not j.is_final for j in self._jobs.values()))
+
+    async def places(self, before: datetime) -> set[tuple[str, str]]:
+        """See `Store.places`."""
+        with self._lock:
+            waiting = [j for j in self._jobs.values() if not j.is_final and j.free_at <= before]
+        paused = self._orders
+        return {
+            (job.queue, job.task)
+            for job in waiting
+            if ("queue", job.queue) not in paused and ("task", job.task) not in paused
+        }
+
     async def prune(self, before: datetime, limit: int) -> int:
         """See `Store.prune`."""
         with self._lock:

@@ -170,6 +170,14 @@ class PostgresStore:
         """See `Store.count`."""
         return await self._looking.call(_pg_sql.count, None)  # type: ignore[no-any-return]  # as above
 
+    async def backlog(self, queue: str, most: int) -> int:
+        """See `Store.backlog`."""
+        return await self._looking.call(_pg_sql.backlog, (queue, most))  # type: ignore[no-any-return]  # as above
+
+    async def places(self, before: datetime) -> set[tuple[str, str]]:
+        """See `Store.places`."""
+        return await self._looking.call(_pg_sql.places, before)  # type: ignore[no-any-return]  # as above
+
     async def prune(self, before: datetime, limit: int) -> int:
         """See `Store.prune`."""
         return await self._looking.call(_pg_sql.prune, (before, limit), is_once=True)  # type: ignore[no-any-return]  # as above

@@ -143,6 +143,14 @@ class SQLiteStore:
         """See `Store.count`."""
         return await self._reader.call(_sql.count, None)  # type: ignore[no-any-return]  # as above
 
+    async def backlog(self, queue: str, most: int) -> int:
+        """See `Store.backlog`."""
+        return await self._reader.call(_sql.backlog, (queue, most))  # type: ignore[no-any-return]  # as above
+
+    async def places(self, before: datetime) -> set[tuple[str, str]]:
+        """See `Store.places`."""
+        return await self._reader.call(_claims.places, before)  # type: ignore[no-any-return]  # as above
+
     async def prune(self, before: datetime, limit: int) -> int:
         """See `Store.prune`."""
         return await self._writer.call(_sql.prune, (before, limit))  # type: ignore[no-any-return]  # as above

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from errands import Query, State, Store
+from errands import Order, Query, State, Store
 
 from ._rows import LATER, NOW, a_claim, ids, job
 
@@ -64,3 +64,22 @@ class Looking:
 
         assert [2, 1, 0] == [await store.prune(LATER, 2) for _ in range(3)]
         assert set(ids(jobs[3:])) == set(ids(await store.find(Query())))
+
+    async def test_a_backlog_is_counted_as_far_as_asked(self, store: Store) -> None:
+        """The unfinished jobs of one queue, running ones among them."""
+        await store.add([job(queue="a") for _ in range(5)] + [job(queue="b")])
+        claimed = await store.claim(a_claim(queues=["a"], limit=2))
+        await store.save([claimed[0].done(None, NOW)])
+
+        assert [4, 3, 1, 0] == [
+            await store.backlog(*each) for each in (("a", 9), ("a", 3), ("b", 9), ("c", 9))
+        ]
+
+    async def test_the_places_of_due_jobs_are_known(self, store: Store) -> None:
+        """Without those that are paused."""
+        await store.add([job(queue="a"), job(queue="b", task="u"), job(queue="c", due_at=LATER)])
+
+        assert {("a", "t"), ("b", "u")} == await store.places(NOW)
+        assert {("a", "t"), ("b", "u"), ("c", "t")} == await store.places(LATER)
+        await store.put_orders([Order(kind="queue", name="a", since=NOW)])
+        assert {("b", "u")} == await store.places(NOW)

@@ -1,0 +1,123 @@
+"""Hooks: functions of the application that are told what becomes of its jobs.
+
+They are told in order, one after another, beside the jobs and never in their way: a hook that
+fails is logged, and one that is slow only makes those after it late.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable
+from typing import Any, Literal, get_args
+
+from ._job import Job, Outcome, State
+from ._task import is_async
+from .executors.thread import Threads
+
+logger = logging.getLogger("errands.hooks")
+
+EventName = Literal[
+    "queued", "started", "progress", "done", "failed", "retrying", "cancelled", "released"
+]
+Hook = Callable[[Job], Any]
+
+MOST = 10_000  # events that wait for slow hooks; more are dropped, and that is logged
+
+
+class Hooks:
+    """Those of one application. What happens is told in the process where it happens."""
+
+    def __init__(self) -> None:
+        """Start with none."""
+        self._hooks: defaultdict[str, list[Hook]] = defaultdict(list)
+        self._events: deque[tuple[EventName, Job]] = deque()
+        self._news, self._all_told = asyncio.Event(), asyncio.Event()
+        self._all_told.set()
+        self._threads = Threads(1)
+        self._dropped = 0
+
+    def on(self, event: EventName, hook: Hook) -> None:
+        """Tell `hook` about each such event from now on. The same one again replaces itself."""
+        if hook not in self._hooks[event]:
+            self._hooks[event].append(hook)
+
+    def hears(self, event: EventName) -> bool:
+        """Whether anybody wants to be told."""
+        return event in self._hooks
+
+    def tell(self, event: EventName, jobs: Iterable[Job]) -> None:
+        """Have the hooks of this event told about jobs."""
+        if event not in self._hooks:
+            return
+        for job in jobs:
+            if len(self._events) >= MOST:
+                self._dropped += 1
+            else:
+                self._events.append((event, job))
+        self._all_told.clear()
+        self._news.set()
+
+    async def run(self) -> None:
+        """Tell, without end."""
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            while self._events:
+                event, job = self._events[0]
+                for hook in tuple(self._hooks[event]):
+                    await self._call(event, hook, job)
+                self._events.popleft()
+            if self._dropped:
+                logger.error("hooks are too slow: %d events were dropped", self._dropped)
+                self._dropped = 0
+            self._all_told.set()
+
+    async def ended(self, seconds: float) -> None:
+        """Wait until all is told, so many seconds at the most."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._all_told.wait()
+        except TimeoutError:
+            logger.error("%d events were not told to slow hooks", len(self._events))
+
+    async def _call(self, event: EventName, hook: Hook, job: Job) -> None:
+        try:
+            if is_async(hook):
+                await hook(job)
+            else:
+                await self._threads.run(hook, job)
+        except Exception:
+            name = getattr(hook, "__qualname__", repr(hook))
+            logger.exception("hook %s failed at %r of job %s (%s)", name, event, job.id, job.task)
+
+
+def require_event(event: str) -> None:
+    """Refuse what is no event.
+
+    Raises:
+        ValueError: naming those that there are.
+    """
+    if event not in get_args(EventName):
+        raise ValueError(f"on({event!r}): expected one of {', '.join(get_args(EventName))}")
+
+
+def event_of(outcome: Job) -> EventName | None:
+    """What a saved outcome is, told to hooks; `None` if the job had not started."""
+    match outcome.state:
+        case State.DONE:
+            return "done"
+        case State.FAILED:
+            return "failed"
+        case State.CANCELLED:
+            return "cancelled"
+        case State.QUEUED | State.RUNNING:
+            return _event_of_start(outcome)
+
+
+def _event_of_start(outcome: Job) -> EventName | None:
+    if outcome.started_at is None or not outcome.history:
+        return None
+    is_back = outcome.history[-1].outcome is Outcome.RELEASED
+    return "released" if is_back else "retrying"
