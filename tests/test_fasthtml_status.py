@@ -507,3 +507,14 @@ def test_an_empty_secret_is_refused(tmp_path: Path) -> None:
     """A variable that was not set, most likely."""
     with pytest.raises(ValueError, match="nobody can guess"):
         Site(tmp_path, setup={"secret": ""})
+
+
+def test_a_result_that_could_not_be_kept_says_so(site: Site) -> None:
+    """The job is done; to ask again would not help."""
+    lost = running.done(None, LATER, note="NotSerializable: a socket is no JSON")
+
+    page = rendered(site, lambda: JobResult(lost, items))
+
+    assert ">done<" in page
+    assert "NotSerializable: a socket is no JSON" in page
+    assert "hx-" not in page

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from datetime import datetime, timedelta
 from typing import Any, ParamSpec, Self, TypeVar, cast, overload
@@ -14,11 +14,11 @@ from ._clock import Clock
 from ._declared import Declaration, require_spec
 from ._door import Door
 from ._engine import Engine
-from ._events import events
+from ._following import Following
 from ._heartbeat import Heartbeat
 from ._job import Job, State
 from ._options import DEFAULT, Options, Seconds, seconds
-from ._results import result, value_of, wait_or_202
+from ._results import id_of, result
 from ._retry import Retry
 from ._runner import Middleware
 from ._schedule import Schedule
@@ -29,7 +29,6 @@ from ._spec import Spec
 from ._steering import Steering
 from ._store import OnConflict, Query, Store
 from ._task import Declared, Task, name_of
-from .errors import SetupError
 from .stores import store_at, without_password
 
 P = ParamSpec("P")
@@ -38,7 +37,7 @@ R = TypeVar("R")
 DAY = 86_400.0
 
 
-class Errands(Serving, Steering):
+class Errands(Following, Serving, Steering):
     """Background tasks for one application.
 
     Args:
@@ -340,55 +339,7 @@ class Errands(Serving, Steering):
             LookupError: if there is no such job, or no longer.
         """
         limit = None if timeout is None else seconds(timeout)
-        return await result(self._engine, _id_of(job), limit)
-
-    def value(self, job: Job) -> Any:
-        """What the function of a job that has ended returned; as `result`, without a wait.
-
-        Raises:
-            ValueError: if the job has not ended.
-            JobFailed: if the job failed for good.
-            JobCancelled: if it was cancelled.
-            NotSerializable: if it is done, but what it returned could not be kept.
-        """
-        if not job.is_final:
-            raise ValueError(f"job {job.id} is {job.state}: its value is known once it has ended")
-        return value_of(self._engine, job)
-
-    def events(self, job: Job | str) -> AsyncGenerator[Job, None]:
-        """The job as it is now, and again at each change of it, until it has ended.
-
-        Changes that come fast may be told as one; the last one, its end, is always told.
-
-        Raises:
-            LookupError: while iterating, if there is no such job, or no longer.
-        """
-        return events(self._engine, _id_of(job))
-
-    async def wait_or_202(self, job: Job | str, timeout: Seconds = 1.0) -> Any:
-        """What a handler is to return: the job's value if it has ended in time, else a 202.
-
-        The 202 says in `Location` where to ask for the job, which goes on. How both look is
-        up to the framework: FastHTML shows the job, which then keeps itself up to date.
-
-        Args:
-            timeout: Seconds to wait at the most.
-
-        Raises:
-            SetupError: outside of a request, or in an application whose door cannot answer.
-            JobFailed: if the job failed for good.
-            JobCancelled: if it was cancelled.
-            NotSerializable: if it is done, but what it returned could not be kept.
-            LookupError: if there is no such job; one that was added by `background.add_task`
-                is there when the request is over: use `await errands.add_task(…)`.
-        """
-        door = BackgroundTasks.of().door
-        if door is None:
-            raise SetupError(
-                "wait_or_202 answers by way of the framework: call setup_errands of "
-                "errands.fasthtml, errands.fastapi or errands.starlette"
-            )
-        return await wait_or_202(self._engine, _id_of(job), seconds(timeout), door)
+        return await result(self._engine, id_of(job), limit)
 
     # Living
 
@@ -513,7 +464,3 @@ class Errands(Serving, Steering):
         request is alone, so that nobody else will see its tasks to their end.
         """
         return self._engine.aside()
-
-
-def _id_of(job: Job | str) -> str:
-    return job if isinstance(job, str) else job.id

@@ -10,6 +10,10 @@ from ._job import Job
 class Door(Protocol):
     """How one application answers, by way of its framework."""
 
+    async def open(self) -> None:
+        """Read from the store what is needed: it is open now, and no request is here yet."""
+        ...
+
     def ready(self, job: Job, value: Any) -> Any:
         """What a handler returns whose job has ended well, with this value."""
         ...

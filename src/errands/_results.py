@@ -35,6 +35,11 @@ async def wait_or_202(engine: Engine, job_id: str, limit: float, door: Door) -> 
     return door.ready(job, value_of(engine, job)) if job.is_final else door.accepted(job)
 
 
+def id_of(job: Job | str) -> str:
+    """The id of a job, or what is one already."""
+    return job if isinstance(job, str) else job.id
+
+
 def value_of(engine: Engine, job: Job) -> Any:
     """See `Errands.value`."""
     if job.state is State.FAILED:

@@ -22,7 +22,6 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 Failed = Callable[[int, BaseException | None], bool]
 Check = Callable[[Any], Iterable[str]]
-Ready = Callable[[], Awaitable[object]]
 
 STARTS = ("http.response.start", "websocket.http.response.start")
 REPLIES = ("websocket.send", "websocket.accept", "websocket.close")
@@ -48,7 +47,6 @@ class ErrandsMiddleware:
             means that the request failed, so that what it added is dropped.
         check: Looks at the application at its start, and yields what is to be warned about.
         door: How the application answers, as `wait_or_202` needs to know.
-        ready: Awaited when the store is open, before any request.
     """
 
     def __init__(
@@ -60,11 +58,10 @@ class ErrandsMiddleware:
         failed: Failed = raised,
         check: Check | None = None,
         door: Door | None = None,
-        ready: Ready | None = None,
     ) -> None:
         """Open nothing yet."""
         self.app, self.errands, self.door = app, errands, door
-        self._ready, self._is_ready = ready, ready is None
+        self._is_ready = door is None
         self._work, self._failed, self._check = work, failed, check
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -123,8 +120,8 @@ class ErrandsMiddleware:
                 await send({"type": "lifespan.shutdown.complete"})
 
     async def _be_ready(self) -> None:
-        if self._ready is not None:
-            await self._ready()
+        if self.door is not None:
+            await self.door.open()
         self._is_ready = True
 
     def _open(self) -> Any:
@@ -238,7 +235,6 @@ def setup_errands(
     failed: Failed = raised,
     check: Check | None = None,
     door: Door | None = None,
-    ready: Ready | None = None,
 ) -> None:
     """Install Errands in a Starlette, FastAPI or FastHTML application.
 
@@ -248,7 +244,6 @@ def setup_errands(
         failed: See `ErrandsMiddleware`.
         check: See `ErrandsMiddleware`.
         door: See `ErrandsMiddleware`.
-        ready: See `ErrandsMiddleware`.
 
     Raises:
         SetupError: if it was done before, or the application has started.
@@ -263,8 +258,7 @@ def setup_errands(
     if app.middleware_stack is not None:
         raise SetupError("the application has started: call setup_errands before it serves")
     app.add_middleware(
-        ErrandsMiddleware, errands=errands, work=work, failed=failed, check=check, door=door,
-        ready=ready,
+        ErrandsMiddleware, errands=errands, work=work, failed=failed, check=check, door=door
     )  # fmt: skip  # a call
     app.user_middleware.append(app.user_middleware.pop(0))  # innermost
     app.state.errands = errands

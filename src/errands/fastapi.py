@@ -39,7 +39,7 @@ def setup_errands(
     """
     links = Links(errands, secret, status_key)
     door = JsonDoor(links, is_plain=False)
-    setup_asgi(app, errands, work=work, failed=failed, door=door, ready=links.be_ready)
+    setup_asgi(app, errands, work=work, failed=failed, door=door)
     add_routes(app, links)
 
 

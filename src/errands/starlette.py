@@ -36,5 +36,5 @@ def setup_errands(
     """
     links = Links(errands, secret, status_key)
     door = JsonDoor(links, is_plain=True)
-    setup_asgi(app, errands, work=work, failed=failed, door=door, ready=links.be_ready)
+    setup_asgi(app, errands, work=work, failed=failed, door=door)
     add_routes(app, links)

@@ -55,6 +55,6 @@ def setup_errands(
     """
     links = Links(errands, secret, status_key)
     pages = Pages(links)
-    setup_asgi(app, errands, work=work, check=shadowed, door=pages, ready=links.be_ready)
+    setup_asgi(app, errands, work=work, check=shadowed, door=pages)
     app.hdrs.extend(headers(style=style))
     add_routes(app, pages)

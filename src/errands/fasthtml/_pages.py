@@ -29,6 +29,10 @@ class Pages:
         """Answer nothing yet."""
         self.links = links
 
+    async def open(self) -> None:
+        """Have what the links are signed with."""
+        await self.links.open()
+
     def ready(self, job: Job, value: Any) -> Any:
         """The value, to be shown as FastHTML does."""
         return value

@@ -82,7 +82,7 @@ def _fragment(job: Job, view: str, live: bool) -> Any:
 
 def _inside(job: Job, view: str, **attributes: Any) -> Any:
     kind, _, name = view.partition(":")
-    if kind == "result" and job.state is State.DONE:
+    if kind == "result" and job.state is State.DONE and not _is_lost(job):
         return _found(name)(_links().errands.value(job))
     parts = _bar_alone(job) if kind == "progress" else _words(job)
     return Div(
@@ -94,7 +94,7 @@ def _inside(job: Job, view: str, **attributes: Any) -> Any:
 def _words(job: Job) -> Iterator[Any]:
     progress = job.progress if job.state is State.RUNNING else None
     yield _state(_word(job))
-    if job.state is State.FAILED:
+    if job.state is State.FAILED or _is_lost(job):
         yield _text(last_words(job))
     if progress is not None and progress.text:
         yield _text(progress.text)
@@ -105,6 +105,11 @@ def _words(job: Job) -> Iterator[Any]:
         yield _number(f"{taken:,.1f} s")
     if job.state is State.RUNNING:
         yield _bar(job)
+
+
+def _is_lost(job: Job) -> bool:
+    """Whether it is done, and what it returned could not be kept; its error says why."""
+    return job.state is State.DONE and job.result is None and job.error is not None
 
 
 def _bar_alone(job: Job) -> Iterator[Any]:
@@ -140,7 +145,7 @@ def _word(job: Job) -> str:
 
 
 def _count(number: float) -> str:
-    return f"{number:,.0f}" if number == int(number) else f"{number:,.1f}"
+    return f"{number:,.1f}".removesuffix(".0")
 
 
 def _links() -> Links:
@@ -161,7 +166,14 @@ def _name_of(render: Render) -> str:
 
 
 def _found(name: str) -> Render:
-    """The function of a name that we have signed; it is imported here, as the handlers are."""
+    """The function of a name that we have signed; it is imported here, as the handlers are.
+
+    Raises:
+        LookupError: if it is not there: since the page was made it was renamed, or moved.
+    """
     module, _, path = name.partition(":")
-    render: Render = attrgetter(path)(sys.modules[module])
+    try:
+        render: Render = attrgetter(path)(sys.modules[module])
+    except (AttributeError, KeyError):
+        raise LookupError(f"JobResult: there is no {path} in {module} (any more)") from None
     return render

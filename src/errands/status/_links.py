@@ -48,7 +48,7 @@ class Links:
         self.errands, self._status_key = errands, status_key
         self._signer = None if secret is None else _signer(secret)
 
-    async def be_ready(self) -> None:
+    async def open(self) -> None:
         """Have a secret, if need be the one of the store, which is open now."""
         if self._signer is None:
             self._signer = _signer(await self.errands.secret())

@@ -29,6 +29,10 @@ class JsonDoor:
         """Answer nothing yet."""
         self.links, self._is_plain = links, is_plain
 
+    async def open(self) -> None:
+        """Have what the links are signed with."""
+        await self.links.open()
+
     def ready(self, job: Job, value: Any) -> Any:
         """The value, as FastAPI makes a response of it, or the JSON that is stored."""
         return _json((job.result or "null").encode()) if self._is_plain else value
