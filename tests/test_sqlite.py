@@ -882,3 +882,21 @@ def shape(path: Path) -> set[str]:
 
 async def count_of_workers(errands: Errands) -> int:
     return len(await errands.workers())
+
+
+async def test_a_store_opens_although_a_hook_meets_a_lock(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As apsw's best practice does, which writes at each connection; FastHTML has it applied."""
+    met: list[int] = []
+
+    def hook(connection: apsw.Connection) -> None:
+        met.append(1)
+        if len(met) in (1, 3):
+            raise apsw.BusyError("database is locked")
+
+    monkeypatch.setattr(apsw, "connection_hooks", [hook])
+    async with store_at(f"sqlite:///{path}?driver=apsw") as store:
+        await store.add([job()])
+
+    assert 4 == len(met)

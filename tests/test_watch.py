@@ -43,6 +43,7 @@ async def test_jobs_that_nobody_would_take_are_told_of(
         for each in (stranger, elsewhere, known):
             await old.options(after=3600 if each is known else 0).add_task(each)
         async with new.working():
+            await asyncio.sleep(0.1)  # in which the watch falls asleep
             assert [] == warnings(caplog)
             clock.jump(61)
             await eventually(2, lambda: len(warnings(caplog)))
@@ -85,7 +86,7 @@ async def test_starved_threads_are_told_of(
     for _ in range(3):
         local.admit()
         local.start([LocalCall(gate.wait, (10,), {}, copy_context())])
-    await asyncio.sleep(0)
+    await eventually(2, lambda: local.starving()[0])
     monkeypatch.setattr("errands._watch.STARVED", 0.0)
     async with errands:
         with caplog.at_level(logging.WARNING):

@@ -20,6 +20,7 @@ from ._spec import Every, every
 from ._stint import alive, ready, stopping
 from ._store import Claim, OnConflict, Query, Store
 from ._task import Declared
+from ._why import Obstacle, Reason, Why
 from .errors import ErrandsError
 
 __all__ = [
@@ -44,12 +45,14 @@ __all__ = [
     "Middleware",
     "Move",
     "Next",
+    "Obstacle",
     "OnConflict",
     "Order",
     "OrderKind",
     "Outcome",
     "Progress",
     "Query",
+    "Reason",
     "Retry",
     "Schedule",
     "Schedules",
@@ -58,6 +61,7 @@ __all__ = [
     "State",
     "Store",
     "Timer",
+    "Why",
     "alive",
     "cron",
     "current_job",

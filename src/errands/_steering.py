@@ -13,6 +13,7 @@ from ._job import Job, State
 from ._options import Seconds, is_text, seconds
 from ._order import Order, OrderKind
 from ._store import Query
+from ._why import Why, why
 from .errors import JobExists, SetupError
 
 H = TypeVar("H", bound=Hook)
@@ -205,6 +206,17 @@ class Steering:
     async def orders(self) -> list[Order]:
         """What is paused, and which workers have other slots than they began with."""
         return await self._engine.store.orders()
+
+    async def why(self, what: Job | str, /) -> Why:
+        """Why a job is not running, as a sentence for each thing that keeps it.
+
+        Raises:
+            LookupError: if there is no such job, or no longer.
+        """
+        store = self._engine.store
+        job = await changing.look(self._engine, what if isinstance(what, str) else what.id)
+        parents = {job_id: await store.get(job_id) for job_id in job.waits_for}
+        return why(job, self._now, await store.orders(), await store.workers(), parents)
 
     @property
     def _now(self) -> datetime:

@@ -241,7 +241,7 @@ class SQLiteStore:
         return await within(connection, self._driver, str(self._path), work)
 
     def _connect(self) -> OwnDatabase:
-        db = _drivers.connected(self._driver, str(self._path))
+        db = _waiting_for_others(lambda: _drivers.connected(self._driver, str(self._path)))
         try:
             db.set_busy_timeout(BUSY)
             _write_ahead(db)
@@ -265,11 +265,19 @@ def _write_ahead(db: Database) -> None:
 
     SQLite asks for an exclusive lock here, and does not wait for it.
     """
+    _waiting_for_others(lambda: db.execute("pragma journal_mode = wal"))
+
+
+def _waiting_for_others(work: Callable[[], T]) -> T:
+    """Do what meets others' locks before there is a busy timeout, or without heeding it.
+
+    To connect may: libraries put hooks on all connections of apsw's (`apsw.connection_hooks`),
+    and apsw's own best practice, which FastHTML's database library applies, writes in one.
+    """
     give_up = time.monotonic() + BUSY / 1000
     while True:
         try:
-            db.execute("pragma journal_mode = wal")
-            return
+            return work()
         except apsw.BusyError:
             if time.monotonic() > give_up:
                 raise
