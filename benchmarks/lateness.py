@@ -1,14 +1,17 @@
 """Lateness: from when a delayed job, or a schedule's tick, is due to the start of its function.
 
-One idle process each, and an instant every fifth of a second. Errands keeps all of it in SQLite,
-flushed; so does huey, which looks at its schedule once a second, its least. APScheduler keeps
-nothing: its jobs are in memory, and end with the process.
+One idle process each, and an instant every fifth of a second. Errands keeps all of it in SQLite
+or PostgreSQL, flushed; so does huey in SQLite, which looks at its schedule once a second, its
+least, and procrastinate in PostgreSQL, which looks every five, as it does if it is not told.
+APScheduler keeps nothing: its jobs are in memory, and end with the process.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -23,9 +26,17 @@ from measuring.peers import Huey
 
 from errands import Errands, Every, current_job, every
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))  # its server is that of the tests
+
+import postgres_server
+
+DURABLE = {"fsync": "on", "autovacuum": "on"}  # as `initdb` leaves them
 INTERVAL = 0.2  # seconds
 WARM = 5  # instants that do not count
 SEED = 7
+
+
+Server = postgres_server.PostgresServer | None
 
 
 class Notes:
@@ -49,9 +60,9 @@ class Notes:
         return self.late[WARM : self._number]
 
 
-def ticks(folder: Path, number: int, spec: Every) -> list[float]:
+def ticks(folder: Path, number: int, spec: Every, server: Server = None) -> list[float]:
     async def measure() -> list[float]:
-        errands, notes = Errands(f"sqlite:///{folder}/errands.db"), Notes(number)
+        errands, notes = Errands(store_in(folder, server)), Notes(number)
 
         @errands.schedule(spec)
         async def tick() -> None:
@@ -63,9 +74,9 @@ def ticks(folder: Path, number: int, spec: Every) -> list[float]:
     return asyncio.run(measure())
 
 
-def delayed(folder: Path, number: int) -> list[float]:
+def delayed(folder: Path, number: int, server: Server = None) -> list[float]:
     async def measure() -> list[float]:
-        errands, notes = Errands(f"sqlite:///{folder}/errands.db"), Notes(number)
+        errands, notes = Errands(store_in(folder, server)), Notes(number)
 
         @errands.task
         async def note() -> None:
@@ -93,6 +104,34 @@ def huey(folder: Path, number: int) -> list[float]:
         return notes.wait()
 
 
+def procrastinate(folder: Path, number: int, server: Server) -> list[float]:
+    peer: Any = import_module("procrastinate")
+    assert server is not None
+
+    async def measure() -> list[float]:
+        connector = peer.PsycopgConnector(conninfo=server.new_database())
+        app, notes = peer.App(connector=connector), Notes(number)
+
+        @app.task(name="late")
+        async def note(due: float) -> None:
+            notes.note(due)
+
+        async with app.open_async():
+            await app.schema_manager.apply_schema_async()
+            worker = asyncio.create_task(app.run_worker_async(install_signal_handlers=False))
+            for wait in waits(number):
+                due = datetime.now(UTC) + timedelta(seconds=wait)
+                await note.configure(schedule_at=due).defer_async(due=due.timestamp())
+            try:
+                return await asyncio.to_thread(notes.wait)
+            finally:
+                worker.cancel()
+                await asyncio.wait({worker})
+
+    logging.getLogger("procrastinate").setLevel(logging.WARNING)
+    return asyncio.run(measure())
+
+
 def apscheduler(folder: Path, number: int) -> list[float]:
     schedulers: Any = import_module("apscheduler.schedulers.asyncio")
     begin = datetime.now(UTC) + timedelta(seconds=INTERVAL)
@@ -114,28 +153,45 @@ def apscheduler(folder: Path, number: int) -> list[float]:
     return asyncio.run(measure())
 
 
+def store_in(folder: Path, server: Server) -> str:
+    """The URL of an empty store."""
+    return f"sqlite:///{folder}/errands.db" if server is None else server.new_database()
+
+
 def waits(number: int) -> list[float]:
     """Seconds after which each is due, somewhere in its fifth of a second."""
     dice = random.Random(SEED)
     return [1 + INTERVAL * (each + dice.random()) for each in range(WARM + number)]
 
 
-TICK, SKIP = "Errands, tick", "Errands, tick, overlap=skip"
-DELAYED = "Errands, delayed job"
-HUEY, APSCHEDULER = "huey, delayed job", "APScheduler, tick, in memory"
+TICK, SKIP, DELAYED = "tick", "tick, overlap=skip", "delayed job"
+PLACES = ("SQLite", "PostgreSQL")
+
+
+def contenders(server: Server) -> dict[str, Callable[[Path], list[float]]]:
+    """Ours on both stores, and the peers."""
+    number, few = scaled(100), scaled(20)
+    ours: dict[str, Callable[[Path], list[float]]] = {}
+    for place, at in zip(PLACES, (None, server), strict=True):
+        spec, skipping = every(seconds=INTERVAL), every(seconds=INTERVAL, overlap="skip")
+        ours |= {
+            f"Errands, {place}, {TICK}": partial(ticks, number=number, spec=spec, server=at),
+            f"Errands, {place}, {SKIP}": partial(ticks, number=number, spec=skipping, server=at),
+            f"Errands, {place}, {DELAYED}": partial(delayed, number=number, server=at),
+        }
+    return ours | {
+        "APScheduler, memory, tick": partial(apscheduler, number=number),
+        "huey, SQLite, delayed job": partial(huey, number=few),
+        "procrastinate, PostgreSQL, delayed job": partial(procrastinate, number=few, server=server),
+    }
 
 
 def main() -> None:
     heading(__doc__)
-    number = scaled(100)
-    contenders: dict[str, Callable[[Path], list[float]]] = {
-        TICK: partial(ticks, number=number, spec=every(seconds=INTERVAL)),
-        SKIP: partial(ticks, number=number, spec=every(seconds=INTERVAL, overlap="skip")),
-        DELAYED: partial(delayed, number=number),
-        APSCHEDULER: partial(apscheduler, number=number),
-        HUEY: partial(huey, number=scaled(20)),
-    }
-    late = interleaved(contenders)
+    postgres_server.SETTINGS.update(DURABLE)
+    with postgres_server.running_server() as server:
+        print(f"PostgreSQL {server.execute('show server_version')[0][0]}, flushed")
+        late = interleaved(contenders(server))
     p50s = {n: [percentile(turn, 50) * 1000 for turn in turns] for n, turns in late.items()}
     p99s = {n: [percentile(turn, 99) * 1000 for turn in turns] for n, turns in late.items()}
     show(
@@ -144,7 +200,7 @@ def main() -> None:
             Column(unit="p99, ms", samples=p99s, form=".2f"),
         ]
     )
-    ours = (TICK, SKIP, DELAYED)
+    ours = [name for name in late if name.startswith("Errands")]
     verdicts(
         [
             Promise(what=f"{name}: {what} in ms", samples=samples[name], target=most, at_most=True)

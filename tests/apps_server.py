@@ -14,7 +14,7 @@ import os
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +67,15 @@ def stuck(text: str) -> None:
     threading.Event().wait()
 
 
+@errands.task(name="swallow")
+async def swallow(text: str) -> None:
+    """Does not end, however often it is cancelled."""
+    tell("start", text)
+    while True:
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(3600)
+
+
 def stuck_here(text: str) -> None:
     tell("start", text)
     threading.Event().wait()
@@ -85,7 +94,7 @@ async def fail_here(text: str) -> None:
 
 
 TASKS: dict[str, Callable[[str], Any]] = {
-    "note": note, "gated": gated, "stuck": stuck,
+    "note": note, "gated": gated, "stuck": stuck, "swallow": swallow,
     "stuck_here": stuck_here, "slow_here": slow_here, "fail_here": fail_here,
 }  # fmt: skip  # a table
 

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -98,6 +99,16 @@ async def fall() -> None:
     raise ConnectionError("no exchange")
 
 
+async def stay(text: str) -> None:
+    """One of many."""
+    tell("begin", text)
+    ready()
+    try:
+        await asyncio.Event().wait()
+    finally:
+        tell("end", text)
+
+
 async def home(request: Request) -> Response:
     return PlainTextResponse(str(os.getpid()))
 
@@ -124,6 +135,9 @@ if KIND == "steady":
 if KIND == "stubborn":
     errands.service(name="swallow")(swallow)
     errands.service(name="stuck")(stuck)
+if KIND == "many":
+    for number in range(6):
+        errands.service(name=f"many-{number}")(partial(stay, f"many-{number}"))
 if KIND == "falling":
     errands.service(name="fall", budget=Budget(restarts=2))(fall)
 

@@ -32,12 +32,18 @@ class Server:
         command: What starts it.
         folder: Where it is started.
         variables: Its environment.
+        farewell: What it says when it has stopped in order.
     """
 
     def __init__(
-        self, command: Sequence[str | Path], folder: Path, variables: Mapping[str, str]
+        self,
+        command: Sequence[str | Path],
+        folder: Path,
+        variables: Mapping[str, str],
+        farewell: str = "Application shutdown complete.",
     ) -> None:
         self.command, self.folder, self.variables = command, folder, variables
+        self.farewell = farewell
         self.url = ""
         self.lines: list[str] = []
         self._has_ended = False
@@ -78,7 +84,7 @@ class Server:
             return
         self.stop()
         if error is None:
-            assert "Application shutdown complete." in self.output, self.output
+            assert self.farewell in self.output, self.output
 
     def wait_for(self, text: str) -> None:
         """Return once it has printed this."""

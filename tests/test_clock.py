@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -38,6 +39,20 @@ async def test_an_answer_is_taken_for_the_middle_of_the_question() -> None:
     ahead = clock.now() - THEN
     assert asked.is_set()
     assert timedelta(seconds=0.02) <= ahead < timedelta(seconds=10)
+
+
+async def test_of_several_answers_the_quickest_counts() -> None:
+    """The first one often has to wait for others, and a connection to be made."""
+    clock, begin, pauses = Clock(), time.monotonic(), [0.1, 0.0]
+
+    async def ask() -> datetime:
+        instant = THEN + timedelta(seconds=time.monotonic() - begin)
+        await asyncio.sleep(pauses.pop(0) if pauses else 0.1)
+        return instant
+
+    await clock.follow(ask)
+    now = THEN + timedelta(seconds=time.monotonic() - begin)
+    assert timedelta(seconds=0.02) > abs(clock.now() - now)
 
 
 async def test_a_clock_whose_question_fails_goes_on_as_before() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import httpx
 import pytest
 from documents import ROOT
 from live_server import PATIENCE, Server, environment
+from server_driver import wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -63,3 +65,35 @@ def test_progress_is_shown_to_the_end(tmp_path: Path) -> None:
     assert "<dt>sea</dt>" in page.replace(" ", "")
     assert "&lt;b&gt;" in page
     assert "Traceback" not in server.output
+
+
+def test_a_twisted_site_adds_jobs_and_a_job_uses_twisted(tmp_path: Path) -> None:
+    """Its job looks at a page of the site itself; and the reactor stops in order."""
+    command = [sys.executable, "-W", "error", str(ROOT / "examples" / "twisted_site.py")]
+    with (
+        Server(command, tmp_path, environment(PORT="0"), "stopped") as server,
+        httpx.Client(base_url=server.url, timeout=PATIENCE, trust_env=False) as http,
+    ):
+        job = http.post("/", data={"url": server.url}).json()
+        done = [{**job, "state": "done", "result": "200"}]
+        wait_until(lambda: http.get("/").json() == done, lambda: http.get("/").text)
+
+    assert "Traceback" not in server.output
+    assert "Unhandled" not in server.output
+
+
+def test_a_twisted_site_that_cannot_start_says_why(tmp_path: Path) -> None:
+    """And ends."""
+    script = str(ROOT / "examples" / "twisted_site.py")
+    ended = subprocess.run(
+        [sys.executable, script],
+        cwd=tmp_path,
+        env=environment(ERRANDS_URL="sqlite:////no/such/folder/errands.db"),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+
+    assert 1 == ended.returncode
+    assert "StoreUnavailable" in ended.stderr.splitlines()[-1]

@@ -1,16 +1,17 @@
-"""A leash drives a coroutine as a plain `await` does, until it is dropped."""
+"""A leash drives a coroutine as `await` does, until it is dropped; a task can be let go."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections.abc import Coroutine
+from contextvars import copy_context
 from typing import Any
 
 import pytest
 from patience import eventually
 
-from errands._leash import Leash
+from errands._leash import Leash, let_go
 
 
 async def led(coroutine: Coroutine[Any, Any, Any]) -> Any:
@@ -116,3 +117,62 @@ async def test_a_coroutine_that_does_not_even_close_is_logged(
 
     assert "was closed in its midst" in caplog.text
     assert "coroutine ignored GeneratorExit" in caplog.text
+
+
+async def swallow(heard: list[BaseException], kind: type[BaseException], often: int) -> None:
+    """Be cancelled, or closed, so often, and go on."""
+    while len(heard) < often:
+        try:
+            await asyncio.Event().wait()
+        except kind as error:
+            heard.append(error)
+
+
+async def test_a_task_that_is_let_go_is_closed() -> None:
+    """It hears of no cancellation any more, and no loop waits for it."""
+    heard: list[BaseException] = []
+    context = copy_context()
+    task = asyncio.create_task(swallow(heard, asyncio.CancelledError, 9), context=context)
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.sleep(0)
+    assert 1 == len(heard)
+
+    let_go(task, context)
+    await asyncio.wait({task}, timeout=10)
+
+    assert 1 == len(heard)
+    assert task.done()
+
+
+async def test_a_task_that_does_not_even_close_is_waited_for_by_nobody(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It is logged, and left as it is."""
+    heard: list[BaseException] = []
+    context = copy_context()
+    task = asyncio.create_task(swallow(heard, BaseException, 2), context=context)
+    await asyncio.sleep(0)
+
+    let_go(task, context)
+
+    assert [GeneratorExit] == [type(error) for error in heard]
+    assert task not in asyncio.all_tasks()
+    assert "coroutine ignored GeneratorExit" in caplog.text
+    task.cancel()  # so that this test leaves nothing behind
+    await task
+
+
+def test_a_program_with_such_a_task_ends() -> None:
+    """Though `asyncio.run` cancels what is left, and waits for it."""
+    heard: list[BaseException] = []
+
+    async def program() -> None:
+        context = copy_context()
+        task = asyncio.create_task(swallow(heard, asyncio.CancelledError, 9), context=context)
+        await asyncio.sleep(0)
+        let_go(task, context)
+
+    asyncio.run(program())
+
+    assert [] == heard

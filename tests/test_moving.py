@@ -17,7 +17,19 @@ from typing import Any
 import pytest
 from live_server import PATIENCE, environment
 
-from errands import Attempt, Heartbeat, Job, Outcome, Progress, Query, State, move, new_id
+from errands import (
+    Attempt,
+    Heartbeat,
+    Job,
+    Outcome,
+    Progress,
+    Query,
+    Schedule,
+    State,
+    every,
+    move,
+    new_id,
+)
 from errands.errors import StoreInUse, StoreUnavailable
 from errands.stores import store_at
 
@@ -227,6 +239,47 @@ async def test_what_cannot_be_meant_is_refused(
     assert [] == [*tmp_path.iterdir()]
 
 
+async def test_a_source_that_is_not_there_is_not_made(tmp_path: Path, there: str) -> None:
+    """A mistyped path is said, and nothing is left of it, nor of the target."""
+    with pytest.raises(StoreUnavailable, match="there is no such file, and so nothing to move"):
+        await move(f"sqlite:///{tmp_path}/mistyped.db", there)
+    assert [] == [*tmp_path.iterdir()]
+
+
+async def test_schedules_arrive_too(pair: tuple[str, str]) -> None:
+    """With what was changed at run time, and where their ticks were."""
+    first = schedule("a", is_paused=True, last_tick=NOW)
+    changed = schedule("b", next_tick=NOW + HOUR, declared='["t"]')
+    async with store_at(pair[0]) as store:
+        await store.put_schedules([first, changed])
+        await store.put_schedules([changed.known("w", NOW)])
+    done = await move(*pair)
+    again = await move(*pair)
+    async with store_at(pair[1]) as store:
+        arrived = await store.schedules()
+
+    assert (True, 2, 2, 0) == (done.is_equal, done.schedules, done.schedules_copied, done.jobs)
+    assert (True, 0) == (again.is_equal, again.schedules_copied)
+    assert [first, replace(changed.known("w", NOW), version=1)] == arrived
+
+
+async def test_schedules_that_differ_are_named(here: str, there: str) -> None:
+    """Those of the target stay as they are."""
+    async with store_at(here) as store:
+        await store.put_schedules([schedule("a"), schedule("b")])
+    async with store_at(there) as store:
+        await store.put_schedules([schedule("b", task="other"), schedule("c")])
+    done = await move(here, there)
+
+    expected = ("schedule 'b' is another one there", "schedule 'c' is in the target only")
+    assert (False, 1, expected) == (done.is_equal, done.schedules_copied, done.differences)
+
+
+def schedule(name: str, **fields: Any) -> Schedule:
+    spec = every(hours=1).text
+    return replace(Schedule(name=name, task="t", spec=spec, payload="{}", known_at=NOW), **fields)
+
+
 async def test_what_the_target_cannot_keep_is_said(here: str, postgres_url: str) -> None:
     """PostgreSQL has no text with a NUL in it."""
     await add(here, [job(queue="a\0b")])
@@ -307,6 +360,7 @@ def test_stores_that_differ_end_it_with_a_status(here: str, there: str) -> None:
 @pytest.mark.slow
 def test_a_source_without_jobs_is_no_success(here: str, there: str) -> None:
     """Most likely it is another one that was meant."""
+    asyncio.run(add(here, []))
     done = ended(here, there)
 
     assert 1 == done.returncode

@@ -14,10 +14,10 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from deaths import Anywhere
 from server_driver import wait_until
-from worker_driver import Workplace
 
-from errands import Errands, Job, State
+from errands import Errands, Job, Schedule, State
 
 MANY, OFTEN, PROCESSES, KILLS = 1000, 5, 4, 8
 SECOND, HALF = timedelta(seconds=1), timedelta(seconds=0.5)
@@ -26,7 +26,15 @@ TARGET = "apps_scheduler:errands"
 pytestmark = pytest.mark.slow
 
 
-def jobs_at(place: Workplace) -> list[Job]:
+@pytest.fixture(params=["sqlite", "postgres"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Anywhere:
+    """On a store that processes can share."""
+    if request.param == "postgres":
+        return Anywhere(tmp_path, str(request.getfixturevalue("postgres_url")))
+    return Anywhere(tmp_path, f"sqlite:///{tmp_path}/errands.db")
+
+
+def jobs_at(place: Anywhere) -> list[Job]:
     """All that were added, in the order of their ticks."""
 
     async def look() -> list[Job]:
@@ -36,14 +44,23 @@ def jobs_at(place: Workplace) -> list[Job]:
     return asyncio.run(look())
 
 
-def are_done(place: Workplace, number: int) -> bool:
+def schedules_at(place: Anywhere) -> list[Schedule]:
+    """All that are stored."""
+
+    async def look() -> list[Schedule]:
+        async with Errands(place.url) as errands:
+            return await errands.schedules.list()
+
+    return asyncio.run(look())
+
+
+def are_done(place: Anywhere, number: int) -> bool:
     return number == sum(job.state is State.DONE for job in jobs_at(place))
 
 
 @pytest.mark.alone
-def test_a_thousand_schedules_that_are_due_together_make_a_thousand_jobs(tmp_path: Path) -> None:
+def test_a_thousand_schedules_that_are_due_together_make_a_thousand_jobs(place: Anywhere) -> None:
     """In four processes, and within a second."""
-    place = Workplace(tmp_path)
     once = datetime.fromtimestamp(int(time.time()) + 6, UTC)
     with place.started(
         "--processes", str(PROCESSES), target=TARGET, ONCE=str(once.timestamp()), MANY=str(MANY)
@@ -62,9 +79,9 @@ def test_a_thousand_schedules_that_are_due_together_make_a_thousand_jobs(tmp_pat
     assert once + SECOND > max(job.added_at for job in jobs)
 
 
-def test_processes_that_are_killed_cost_no_tick_and_make_none_twice(tmp_path: Path) -> None:
+def test_processes_that_are_killed_cost_no_tick_and_make_none_twice(place: Anywhere) -> None:
     """Each at the moment at which ticks are dealt with; another takes its place."""
-    place, dice = Workplace(tmp_path), random.Random(3)
+    dice = random.Random(3)
     once = datetime.fromtimestamp(int(time.time()) + 1, UTC)
     start = partial(place.started, target=TARGET, ONCE=str(once.timestamp()), OFTEN=str(OFTEN))
     with ExitStack() as stack:
@@ -83,9 +100,34 @@ def test_processes_that_are_killed_cost_no_tick_and_make_none_twice(tmp_path: Pa
     require_each_tick_once(place, KILLS)
 
 
-def test_a_web_server_of_several_processes_needs_nothing_beside_it(tmp_path: Path) -> None:
+@pytest.mark.alone
+def test_a_schedule_is_taken_over_within_a_second(place: Anywhere) -> None:
+    """Of the process that dealt with its last tick, at a power cut: no tick starts later."""
+    once = str(int(time.time()))
+    start = partial(place.started, target=TARGET, ONCE=once, OFTEN="1")
+    with start() as one, start() as other:
+        one.wait_until_started()
+        other.wait_until_started()
+        so_far = len(jobs_at(place))
+        wait_until(lambda: len(jobs_at(place)) > so_far + 2, "ticks have come")
+        [schedule] = schedules_at(place)
+        [holder] = [beat.pid for beat in place.workers() if beat.worker == schedule.known_by]
+        killed_at = datetime.now(UTC)
+        os.kill(holder, signal.SIGKILL)
+
+        def later() -> list[Job]:
+            since = killed_at - SECOND  # also what was about to start there
+            return [j for j in jobs_at(place) if j.due_at > since and j.state is State.DONE]
+
+        wait_until(lambda: len([j for j in later() if j.due_at > killed_at]) > 4, "it goes on")
+    late = [(job.started_at or job.due_at) - job.due_at for job in later()]
+    require_each_tick_once(place, 4, schedules=1)
+
+    assert max(late) < SECOND
+
+
+def test_a_web_server_of_several_processes_needs_nothing_beside_it(place: Anywhere) -> None:
     """As `uvicorn --workers 2`, also when one of them dies: its parent starts another."""
-    place = Workplace(tmp_path)
     once = str(int(time.time()))
     with place.serving("--workers", "2", app="apps_scheduler:app", ONCE=once, OFTEN="5") as server:
         wait_until(lambda: len(jobs_at(place)) > 10, "ticks have come")
@@ -98,12 +140,12 @@ def test_a_web_server_of_several_processes_needs_nothing_beside_it(tmp_path: Pat
     require_each_tick_once(place, 4)
 
 
-def require_each_tick_once(place: Workplace, least: int) -> None:
+def require_each_tick_once(place: Anywhere, least: int, schedules: int = OFTEN) -> None:
     """Of each schedule, and none is missing between the first and the last."""
     ticks = defaultdict(list)
     for job in jobs_at(place):
         ticks[job.payload.split('"')[3]].append(job.due_at)
-    assert OFTEN == len(ticks)
+    assert schedules == len(ticks)
     for found in ticks.values():
         assert len(found) > least
         expected = [found[0] + n * HALF for n in range(len(found))]

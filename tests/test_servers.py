@@ -131,18 +131,21 @@ def test_a_job_that_ends_within_the_grace_is_done(world: World) -> None:
 def test_tasks_that_never_return_do_not_keep_the_process(world: World, by: signal.Signals) -> None:
     """Plain functions cannot be cancelled; their threads end with the process.
 
-    At SIGINT, or Ctrl-C, uvicorn returns and the interpreter waits for what is no daemon.
+    A coroutine that swallows its cancellation has two seconds to clean up. At SIGINT, or
+    Ctrl-C, uvicorn returns and the interpreter waits for what is no daemon.
     """
     with world.serving(GRACE="0.3") as server:
-        server.get("/add/stuck/job")
-        server.get("/add/stuck_here/local")
-        wait_until(lambda: len(world.effects("start")) == 2, "both tasks had started")
+        for path in ("stuck/job", "swallow/again", "stuck_here/local"):
+            server.get(f"/add/{path}")
+        wait_until(lambda: len(world.effects("start")) == 3, "all tasks had started")
         seconds = server.stop(by)
 
-        assert seconds < 0.3 + 2.5
-        job = world.jobs()["job"]
-        assert (State.QUEUED, 0) == (job.state, job.attempt)
-        assert [Outcome.RELEASED] == [attempt.outcome for attempt in job.history]
+        assert seconds < 0.3 + 2 + 2.5
+        for job in (world.jobs()["job"], world.jobs()["again"]):
+            assert (State.QUEUED, 0) == (job.state, job.attempt)
+            assert [Outcome.RELEASED] == [attempt.outcome for attempt in job.history]
+        assert "swallow ignores its cancellation" in server.said()
+        assert "Traceback" not in server.said()
         assert "stuck_here" in server.said()
 
 

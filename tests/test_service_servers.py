@@ -10,8 +10,8 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from deaths import Anywhere
 from server_driver import World, wait_until
-from worker_driver import Workplace
 
 pytestmark = pytest.mark.slow
 
@@ -21,6 +21,14 @@ APP = "apps_services:app"
 @pytest.fixture
 def world(tmp_path: Path) -> World:
     return World(tmp_path)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Anywhere:
+    """On a store that processes can share."""
+    if request.param == "postgres":
+        return Anywhere(tmp_path, str(request.getfixturevalue("postgres_url")))
+    return Anywhere(tmp_path, f"sqlite:///{tmp_path}/errands.db")
 
 
 def test_four_workers_have_one_service_together_and_one_each(world: World) -> None:
@@ -52,49 +60,49 @@ def is_in_order(world: World) -> bool:
 
 
 @pytest.mark.alone
-def test_a_killed_process_loses_its_service_within_a_second(world: World) -> None:
+def test_a_killed_process_loses_its_service_within_a_second(place: Anywhere) -> None:
     """To a sibling, which sees the lock that the system has dropped."""
-    with world.serving(app=APP) as one, world.serving(app=APP) as other:
-        [begin] = wait_until(lambda: world.effects("begin", "follow"), "one had it")
+    with place.serving(app=APP) as one, place.serving(app=APP) as other:
+        [begin] = wait_until(lambda: place.effects("begin", "follow"), "one had it")
         holder, heir = (one, other) if begin.pid == one.pid else (other, one)
         before = time.time()
         holder.kill()
-        wait_until(lambda: len(world.effects("begin", "follow")) == 2, "the other had it")
+        wait_until(lambda: len(place.effects("begin", "follow")) == 2, "the other had it")
 
-        begin = world.effects("begin", "follow")[1]
+        begin = place.effects("begin", "follow")[1]
         assert heir.pid == begin.pid
         assert begin.at - before < 1.0
-        assert [] == world.effects("end")
+        assert [] == place.effects("end")
 
 
 @pytest.mark.alone
-def test_a_stopped_process_hands_its_service_over_at_once(world: World) -> None:
+def test_a_stopped_process_hands_its_service_over_at_once(place: Anywhere) -> None:
     """As soon as the service has ended there, and not before."""
-    with world.serving(app=APP) as one, world.serving(app=APP) as other:
-        [begin] = wait_until(lambda: world.effects("begin", "follow"), "one had it")
+    with place.serving(app=APP) as one, place.serving(app=APP) as other:
+        [begin] = wait_until(lambda: place.effects("begin", "follow"), "one had it")
         holder, heir = (one, other) if begin.pid == one.pid else (other, one)
         holder.stop()
-        wait_until(lambda: len(world.effects("begin", "follow")) == 2, "the other had it")
+        wait_until(lambda: len(place.effects("begin", "follow")) == 2, "the other had it")
 
-        [end], [_, begin] = world.effects("end", "follow"), world.effects("begin", "follow")
+        [end], [_, begin] = place.effects("end", "follow"), place.effects("begin", "follow")
         assert (holder.pid, heir.pid) == (end.pid, begin.pid)
         assert 0 < begin.at - end.at < 0.5
 
 
 @pytest.mark.alone
-def test_a_worker_that_is_killed_is_replaced_and_its_services_as_well(world: World) -> None:
+def test_a_worker_that_is_killed_is_replaced_and_its_services_as_well(place: Anywhere) -> None:
     """Under one server, whose parent starts another worker."""
-    with world.serving("--workers", "2", app=APP) as server:
-        wait_until(lambda: len(world.effects("begin", "every")) == 2, "each process had its own")
-        [begin] = wait_until(lambda: world.effects("begin", "follow"), "one process had the one")
+    with place.serving("--workers", "2", app=APP) as server:
+        wait_until(lambda: len(place.effects("begin", "every")) == 2, "each process had its own")
+        [begin] = wait_until(lambda: place.effects("begin", "follow"), "one process had the one")
         before = time.time()
         os.kill(begin.pid, signal.SIGKILL)
-        wait_until(lambda: len(world.effects("begin", "follow")) == 2, "another had it")
-        assert world.effects("begin", "follow")[1].at - before < 1.0
-        wait_until(lambda: len(world.effects("begin", "every")) == 3, "the new worker had its own")
+        wait_until(lambda: len(place.effects("begin", "follow")) == 2, "another had it")
+        assert place.effects("begin", "follow")[1].at - before < 1.0
+        wait_until(lambda: len(place.effects("begin", "every")) == 3, "the new worker had its own")
         server.stop()
 
-    assert is_in_order(world)
+    assert is_in_order(place)
 
 
 def test_services_that_do_not_end_do_not_keep_the_server(world: World) -> None:
@@ -127,21 +135,20 @@ def test_a_service_that_is_given_up_harms_nobody(world: World) -> None:
 
 
 @pytest.mark.alone
-def test_worker_processes_have_services_as_well(world: World) -> None:
+def test_worker_processes_have_services_as_well(place: Anywhere) -> None:
     """Two of them, of which one is killed and replaced; and both stop in order."""
-    place = Workplace(world.folder)
     with place.working(processes=2, target="apps_services:errands") as worker:
-        wait_until(lambda: len(world.effects("begin", "every")) == 2, "each process had its own")
-        [begin] = wait_until(lambda: world.effects("begin", "follow"), "one process had the one")
+        wait_until(lambda: len(place.effects("begin", "every")) == 2, "each process had its own")
+        [begin] = wait_until(lambda: place.effects("begin", "follow"), "one process had the one")
         before = time.time()
         os.kill(begin.pid, signal.SIGKILL)
-        wait_until(lambda: len(world.effects("begin", "follow")) == 2, "another had it")
-        assert world.effects("begin", "follow")[1].at - before < 1.0
-        wait_until(lambda: len(world.effects("begin", "every")) == 3, "the new child had its own")
+        wait_until(lambda: len(place.effects("begin", "follow")) == 2, "another had it")
+        assert place.effects("begin", "follow")[1].at - before < 1.0
+        wait_until(lambda: len(place.effects("begin", "every")) == 3, "the new child had its own")
         worker.stop()
 
         assert 0 == worker.process.returncode
-        assert len(world.effects("end", "every")) == 2
+        assert len(place.effects("end", "every")) == 2
         assert "no task is declared" not in worker.output
 
 

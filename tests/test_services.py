@@ -797,3 +797,78 @@ async def test_a_service_stops_soon(errands: Errands) -> None:
         await soon(errands.started("x"), "the start")
 
     assert time.monotonic() - begin < 2
+
+
+# ---------------------------------------------------------------- what left the code
+
+
+async def test_a_service_that_left_the_code_is_shown_as_orphaned(
+    tmp_path: Path, clock: JumpingClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Once nobody has taken it for a while, since an older process may still declare it."""
+    url = f"sqlite:///{tmp_path}/errands.db"
+    old, new = (Errands(url, clock=clock, lease=3600) for _ in range(2))
+    old.service(name="gone")(forever)
+    new.service(name="stays")(forever)
+    async with old.working():
+        await old.started("gone", timeout=10)
+        async with new:
+            assert [("gone", ServiceState.RUNNING)] == await states(new, "gone")
+    async with new.working():
+        await new.started("stays", timeout=10)
+        assert [("gone", ServiceState.STOPPED)] == await states(new, "gone")
+        clock.jump(91)
+        assert [("gone", ServiceState.ORPHANED)] == await states(new, "gone")
+        await eventually(1, lambda: caplog.text.count("service gone is orphaned"))
+        clock.jump(10)
+        assert ["gone", "stays"] == [each.name for each in await new.services()]
+
+        await new.forget("gone")
+        assert ["stays"] == [each.name for each in await new.services()]
+        assert [] == [job for job in await new.jobs() if job.task == "gone"]
+
+    assert 1 == caplog.text.count("is orphaned")
+
+
+async def test_who_declares_an_orphan_again_goes_on_with_it(
+    tmp_path: Path, clock: JumpingClock
+) -> None:
+    """As when a deploy is rolled back."""
+    url = f"sqlite:///{tmp_path}/errands.db"
+    old, new = (Errands(url, clock=clock) for _ in range(2))
+    old.service(name="gone")(forever)
+    async with old.working():
+        await old.started("gone", timeout=10)
+    async with new.working():
+        clock.jump(100)
+        assert [("gone", ServiceState.ORPHANED)] == await states(new, "gone")
+    async with old.working():
+        await old.started("gone", timeout=10)
+        assert [("gone", ServiceState.RUNNING)] == await states(old, "gone")
+        [job] = await old.jobs()
+
+    assert "service:gone" == job.key
+
+
+async def test_only_what_left_the_code_is_forgotten(tmp_path: Path) -> None:
+    """Who declares it would start it again."""
+    url = f"sqlite:///{tmp_path}/errands.db"
+    old, new = Errands(url), Errands(url)
+    old.service(name="gone")(forever)
+    async with old.working(), new:
+        await old.started("gone", timeout=10)
+        with pytest.raises(SetupError, match=r"gone is declared here: take its @errands\.service"):
+            await old.forget("gone")
+        with pytest.raises(SetupError, match=r"gone is run by .*, whose code declares it"):
+            await new.forget("gone")
+        with pytest.raises(UnknownTask, match="the store has no service 'other'"):
+            await new.forget("other")
+
+
+async def forever() -> None:
+    ready()
+    await asyncio.Event().wait()
+
+
+async def states(errands: Errands, name: str) -> list[tuple[str, ServiceState]]:
+    return [(each.name, each.state) for each in await errands.services() if each.name == name]

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, NamedTuple, Self, TypeVar
 
@@ -29,6 +29,7 @@ from errands import (
     Schedule,
     State,
     Store,
+    Tally,
 )
 from errands.errors import StoreUnavailable
 
@@ -307,6 +308,18 @@ class UnreliableStore:
     async def remove_orders(self, orders: Collection[tuple[OrderKind, str]]) -> None:
         """See `Store.remove_orders`."""
         await self._call("remove_orders", lambda: self.inner.remove_orders(orders))
+
+    async def add_history(self, tallies: Sequence[Tally]) -> None:
+        """See `Store.add_history`."""
+        await self._call("add_history", lambda: self.inner.add_history(tallies))
+
+    async def history(self, step: timedelta, since: datetime) -> list[Tally]:
+        """See `Store.history`."""
+        return await self._call("history", lambda: self.inner.history(step, since))
+
+    async def prune_history(self, step: timedelta, before: datetime) -> int:
+        """See `Store.prune_history`."""
+        return await self._call("prune_history", lambda: self.inner.prune_history(step, before))
 
     async def schedules(self) -> list[Schedule]:
         """See `Store.schedules`."""

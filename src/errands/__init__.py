@@ -7,6 +7,7 @@ from ._clock import Clock, Timer
 from ._cron import Cron, cron
 from ._door import Door
 from ._heartbeat import Heartbeat
+from ._history import Sketch, Tally
 from ._hooks import EventName, Hook
 from ._job import Attempt, Job, Outcome, Progress, State, new_id
 from ._moving import Move, move
@@ -58,8 +59,10 @@ __all__ = [
     "Schedules",
     "ServiceState",
     "ServiceStatus",
+    "Sketch",
     "State",
     "Store",
+    "Tally",
     "Timer",
     "Why",
     "alive",

@@ -16,6 +16,7 @@ from ._door import Door
 from ._engine import Engine
 from ._following import Following
 from ._heartbeat import Heartbeat
+from ._history import KEPT, MINUTE, STEPS, Tally
 from ._job import Job, State
 from ._options import DEFAULT, Options, Seconds, seconds
 from ._results import id_of, result
@@ -315,6 +316,23 @@ class Errands(Following, Serving, Steering):
         does. One that is gone is shown for a day more.
         """
         return await self._engine.store.workers()
+
+    async def history(
+        self, since: datetime | None = None, *, step: timedelta = MINUTE
+    ) -> list[Tally]:
+        """How many attempts ended when, how long they had waited and run: for charts.
+
+        Args:
+            since: The first step's beginning; by default all that is kept.
+            step: A minute, of which two hours are kept, or an hour, of which seven days are.
+
+        Raises:
+            ValueError: if it is another step.
+        """
+        if step not in STEPS:
+            raise ValueError(f"history(step={step!r}): expected a minute or an hour")
+        begin = self.now() - KEPT[step] if since is None else since
+        return await self._engine.store.history(step, begin)
 
     def upcoming(self, schedule: Schedule | Spec, count: int = 5) -> list[datetime]:
         """The next instants at which it is due, before its jitter; in UTC.

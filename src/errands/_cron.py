@@ -43,6 +43,8 @@ class Cron(Spec):
         try:
             never = self._tick_after(MONDAY) is None
         except CronSimError as error:
+            if "day-of-month" in str(error) and self._has_a_day_that_other_months_have:
+                raise ValueError(f"cron({self.expression!r}): there is no such date") from None
             raise ValueError(f"cron({self.expression!r}): {str(error).lower()}") from None
         except AssertionError:  # as it meets a step on something that is no number
             raise ValueError(
@@ -72,6 +74,16 @@ class Cron(Spec):
         """
         minute, hour = self._fields.split()[-5:-3]
         return not minute.startswith("*") and not hour.startswith("*")
+
+    @property
+    def _has_a_day_that_other_months_have(self) -> bool:
+        """Whether it is but in its months that there is no such day."""
+        *others, _, weekday = self._fields.split()
+        try:
+            CronSim(" ".join([*others, "*", weekday]), MONDAY)
+        except (AssertionError, CronSimError):
+            return False
+        return True
 
     def _require_fields(self) -> None:
         if self._fields.startswith("@"):

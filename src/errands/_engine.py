@@ -15,6 +15,7 @@ from ._aside import Aside
 from ._clock import Clock
 from ._declared import Declaration, Declarations
 from ._heartbeat import Heartbeat
+from ._historian import Historian
 from ._hooks import Hooks, event_of
 from ._job import Job, State
 from ._local import Locals
@@ -59,6 +60,7 @@ class Engine:
         self._room = Room(settings.max_queued)
         self._worker: Worker | None = None
         self._scheduler: Scheduler | None = None
+        self._historian: Historian | None = None
         self._kept_services: Services | None = None
         self._supervisor: asyncio.Task[None] | None = None
         self._opened = 0
@@ -386,6 +388,9 @@ class Engine:
             *([] if services is None else [services.stop()]),
         )
         await self.hooks.ended(HOOKS_GRACE)
+        historian, self._historian = self._historian, None
+        if historian is not None:
+            await historian.stop()
         self._worker, self._scheduler, self.is_working = None, None, False
         self._supervisor, self.released = None, worker.released
         supervisor.cancel()
@@ -426,12 +431,14 @@ class Engine:
         )
         services.open()
         worker.steer(services.runs)
+        self._historian = Historian(self._store, self.clock, self._patience)
         watch = Watch(self._store, self.clock, self._patience, self.locals)
         own = {
             "pruner": pruner.run,
             "clock": self._follow_time,
             "scheduler": scheduler.run,
             "watch": watch.run,
+            "history": self._historian.run,
         }
         return {**own, **services.loops}
 
@@ -480,6 +487,8 @@ class Engine:
 
     def ended(self, job: Job) -> None:
         """Tell those who wait for it, and the hooks, that the outcome of a job is stored."""
+        if self._historian is not None:
+            self._historian.note(job)
         if (event := event_of(job)) is not None:
             self.hooks.tell(event, [job])
         self._wake(job)

@@ -1,17 +1,19 @@
-"""Moving house: the jobs of one store copied into another, as they are, and compared."""
+"""Moving house: jobs and schedules of one store copied into another, as they are, and compared."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from hashlib import sha256
+from pathlib import Path
 
 import msgspec
 
 from ._job import Job, State
 from ._store import Query, Store
-from .errors import StoreInUse
+from .errors import StoreInUse, StoreUnavailable
 from .stores import store_at, without_password
 
 PAGE = 200  # jobs that are read, and added, at once
@@ -32,7 +34,9 @@ class Move:
         skipped: Jobs of the source that were there already, alike or not.
         counts: How many jobs each queue has in each state, in the source and in the target.
         checksums: SHA-256 over every field of every job, in the source and in the target.
-        differences: What is not alike, a sentence for each of the first 100 jobs.
+        differences: What is not alike, a sentence for each schedule and for the first 100 jobs.
+        schedules: How many schedules the source has.
+        schedules_copied: Those that were added to the target.
     """
 
     copied: int
@@ -40,6 +44,8 @@ class Move:
     counts: tuple[Counts, Counts]
     checksums: tuple[str, str]
     differences: tuple[str, ...]
+    schedules: int = 0
+    schedules_copied: int = 0
 
     @property
     def jobs(self) -> int:
@@ -48,8 +54,9 @@ class Move:
 
     @property
     def is_equal(self) -> bool:
-        """Whether both stores hold the same jobs, alike in every field."""
-        return self.counts[0] == self.counts[1] and self.checksums[0] == self.checksums[1]
+        """Whether both stores hold the same jobs, alike in every field, and schedules."""
+        are_alike = self.counts[0] == self.counts[1] and self.checksums[0] == self.checksums[1]
+        return are_alike and not self.differences
 
 
 def _untold(done: int, total: int) -> None:
@@ -57,18 +64,20 @@ def _untold(done: int, total: int) -> None:
 
 
 async def move(source: str, target: str, *, force: bool = False, tell: Tell = _untold) -> Move:
-    """Copy every job of one store into another, as it is, and compare the two.
+    """Copy every job and schedule of one store into another, as it is, and compare the two.
 
     Args:
         source: The URL of a store. Its jobs stay there.
-        target: The URL of another. A job of the same id is left as it is there: so a move that
-            was interrupted goes on where it was, and one that is repeated undoes nothing.
+        target: The URL of another. A job of the same id, and a schedule of the same name, is
+            left as it is there: so a move that was interrupted goes on where it was, and one
+            that is repeated undoes nothing.
         force: Do so although a worker seems to live; then the two may differ in the end.
         tell: Called now and then with how many jobs are done, and how many there are.
 
     Raises:
         StoreInUse: if a worker lives on one of the stores, or a lease is not over.
-        StoreUnavailable: if one of them does not answer; what is copied by then stays.
+        StoreUnavailable: if one of them does not answer, or the file of the source is not
+            there; what is copied by then stays.
         ValueError: if both URLs are the same, one is of no store, or of one in memory; or if
             the target cannot keep what is in a job.
     """
@@ -78,15 +87,29 @@ async def move(source: str, target: str, *, force: bool = False, tell: Tell = _u
     if source == target:
         raise ValueError(f"{without_password(source)}: source and target are the same store")
     stores = store_at(source), store_at(target)
+    file: Path | None = getattr(stores[0], "path", None)  # of those that are one
+    if file is not None and not await asyncio.to_thread(file.exists):
+        raise StoreUnavailable(
+            f"{without_password(source)}: there is no such file, and so nothing to move. Is its "
+            "URL right? A path that begins at the root has four slashes: sqlite:////var/…"
+        )
     async with stores[0] as old, stores[1] as new:
         if not force:
             await _require_rest(old, without_password(source))
             await _require_rest(new, without_password(target))
         copied, skipped = await _copy(old, new, tell)
+        schedules_copied = await _copy_schedules(old, new)
         checksums, differences = await _compare(old, new)
+        schedules, others = await _compare_schedules(old, new)
         counts = await old.count(), await new.count()
     return Move(
-        copied=copied, skipped=skipped, counts=counts, checksums=checksums, differences=differences
+        copied=copied,
+        skipped=skipped,
+        counts=counts,
+        checksums=checksums,
+        differences=(*others, *differences),
+        schedules=schedules,
+        schedules_copied=schedules_copied,
     )
 
 
@@ -139,6 +162,30 @@ async def _copy(old: Store, new: Store, tell: Tell) -> tuple[int, int]:
 async def _added(store: Store, jobs: Sequence[Job]) -> int:
     kept = await store.add(jobs)
     return sum(there.id == job.id for job, there in zip(jobs, kept, strict=True))
+
+
+async def _copy_schedules(old: Store, new: Store) -> int:
+    """Add those that are missing, and say how many that were.
+
+    Each begins its count of changes anew, as any that a store has not had before.
+    """
+    there = {schedule.name for schedule in await new.schedules()}
+    missing = [replace(each, version=1) for each in await old.schedules() if each.name not in there]
+    return len(await new.put_schedules(missing)) if missing else 0
+
+
+async def _compare_schedules(old: Store, new: Store) -> tuple[int, list[str]]:
+    """How many the source has, and which of them are not alike."""
+    here = {each.name: replace(each, version=1) for each in await old.schedules()}
+    there = {each.name: replace(each, version=1) for each in await new.schedules()}
+    differences: list[str] = []
+    for name in sorted(here.keys() | there.keys()):
+        if name not in here:
+            differences.append(f"schedule {name!r} is in the target only")
+        elif here[name] != there.get(name):
+            how = "another one there" if name in there else "not in the target"
+            differences.append(f"schedule {name!r} is {how}")
+    return len(here), differences
 
 
 async def _compare(old: Store, new: Store) -> tuple[tuple[str, str], tuple[str, ...]]:

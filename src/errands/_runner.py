@@ -18,7 +18,7 @@ from collections.abc import (
     Sequence,
     Sized,
 )
-from contextvars import ContextVar
+from contextvars import Context, ContextVar
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar, overload
@@ -49,11 +49,12 @@ class Run:
         is_ended: Whether there is an outcome.
         is_stored: Whether the function itself has finished the job, and that was committed.
         finishing: How the function may do so, once it runs.
+        task: What runs it, in its `context`, once it runs.
     """
 
     __slots__ = (
-        "_tell", "finishing", "is_cancelled", "is_ended", "is_lost", "is_stopped", "is_stored",
-        "job", "task",
+        "_tell", "context", "finishing", "is_cancelled", "is_ended", "is_lost", "is_stopped",
+        "is_stored", "job", "task",
     )  # fmt: skip  # names
 
     def __init__(self, job: Job, tell: Callable[[Run], object]) -> None:
@@ -62,6 +63,7 @@ class Run:
         self.is_stopped = self.is_lost = self.is_ended = self.is_stored = False
         self.is_cancelled = False
         self.task: asyncio.Task[None] | None = None
+        self.context: Context | None = None
         self.finishing: Finishing | None = None
 
     def tell(self, progress: Progress) -> None:

@@ -17,6 +17,7 @@ from ._clock import Clock
 from ._doubts import Doubts
 from ._finishing import Finishing
 from ._job import Job
+from ._leash import let_go
 from ._runner import Middleware, Run, run
 from ._store import Store
 from ._supervisor import Loop, Patience
@@ -101,6 +102,11 @@ class Runs:
         return {run.job.task for run in self._held.values()}
 
     @property
+    def jobs(self) -> list[Job]:
+        """The jobs that run now."""
+        return [run.job for run in self._held.values() if run.task and not run.is_ended]
+
+    @property
     def has_suspect(self) -> bool:
         """Whether a job is here that lost its last workers, and has not lived here for a while."""
         since = self._clock.now() - PROBATION
@@ -156,8 +162,9 @@ class Runs:
             self._end(held, job.cancelled(self._clock.now()))
             self.vacate()
             return
+        held.context = self._context.copy()
         held.task = self._loop.create_task(
-            self._work(held), name=f"{job.task} (job {job.id})", context=self._context.copy()
+            self._work(held), name=f"{job.task} (job {job.id})", context=held.context
         )
 
     def holds(self, job: Job) -> bool:
@@ -186,6 +193,12 @@ class Runs:
             else:
                 self._give_up(held)
 
+    def give_back(self, job: Job) -> None:
+        """Cancel the run of a job, which then goes back."""
+        held = self._held.get(job.id)
+        if held is not None and held.task is not None and not held.is_ended:
+            held.task.cancel("it goes to another worker")
+
     def cancel(self, ids: Collection[str]) -> None:
         """End what somebody asked to be cancelled: these are cancelled, not handed back."""
         for held in [held for job_id in ids if (held := self._held.get(job_id)) is not None]:
@@ -201,7 +214,7 @@ class Runs:
         """Cancel all that runs, and start no more: what ends now goes back."""
         self._is_stopping = True
         for held in self._held.values():
-            if held.task is not None and not held.is_ended:
+            if held.task is not None and not held.is_ended and not held.task.cancelling():
                 held.task.cancel("the worker stops")
 
     async def stop(self, grace: float, cleanup: float) -> None:
@@ -278,6 +291,8 @@ class Runs:
             for held in [held for held in running if not held.is_ended]:
                 logger.error("%s ignores its cancellation and is left behind", held.job.task)
                 self._end(held, held.job.released(self._clock.now()))
+                if held.task is not None and held.context is not None:
+                    let_go(held.task, held.context)
 
     async def _save(self) -> None:
         while True:

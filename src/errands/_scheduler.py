@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -26,6 +26,7 @@ logger = logging.getLogger("errands.scheduler")
 
 LOOK = 1.0  # seconds between two looks at the schedules, at the most; less than `AHEAD`
 KNOWN = timedelta(seconds=30)  # how often it is told that a schedule is declared
+FRESH = timedelta(seconds=0.05)  # for which nobody has changed what we read, added and pruned
 FORGET = timedelta(days=30)  # for which a schedule that the code declared no more is shown
 
 
@@ -52,6 +53,7 @@ class Scheduler:
         self._worker, self._began = worker, clock.now()
         self._settled: set[str] = set()  # of the declared ones, those that the store knows
         self._told: set[str] = set()
+        self._read_at = self._began  # when the store was asked for the schedules
         self._next: datetime | None = self._began  # the first tick that is not dealt with
         self._wake = asyncio.Event()
         self._asked = self._answered = 0  # looks
@@ -100,6 +102,7 @@ class Scheduler:
         What was changed at run time stays, until the code says something else. In a rolling
         deploy the code that was started last has its way.
         """
+        self._read_at = self._clock.now()
         schedules, now = await self._store.schedules(), self._clock.now()
         there = {schedule.name: schedule for schedule in schedules}
         changes = []
@@ -134,14 +137,14 @@ class Scheduler:
 
         In this order, since whoever comes to the same tick later adds the same jobs.
         """
-        now, jobs, changes = self._clock.now(), list[Job](), list[Schedule]()
+        now, jobs, changes = self._clock.now(), dict[str, list[Job]](), list[Schedule]()
         upcoming: list[datetime] = []
         for before in schedules:
             after = before
             try:
                 if before.next_tick is not None and before.next_tick <= now + AHEAD:
                     ticks, after = before.ticked(self._worker, now)
-                    jobs += [self._job(before, tick, now) for tick in ticks]
+                    jobs[before.name] = [self._job(before, tick, now) for tick in ticks]
                 if after.next_tick is not None:
                     upcoming.append(after.wanted_at(after.next_tick))
             except ValueError as error:  # another version's, or a zone that is gone
@@ -152,10 +155,25 @@ class Scheduler:
             elif now - before.known_at > KNOWN:
                 changes.append(before.known(self._worker, now))
         if jobs:
-            await self._patience.until_done(lambda: self._store.add(jobs))
+            versions = {each.name: each.version for each in schedules}
+            await self._patience.until_done(lambda: self._add(jobs, versions))
         if changes:
             await self._patience.until_done(lambda: self._store.put_schedules(changes))
         self._next = min(upcoming, default=None)
+
+    async def _add(self, jobs: Mapping[str, Sequence[Job]], versions: Mapping[str, int]) -> None:
+        """Add the jobs of each schedule, unless somebody has changed it since it was read.
+
+        Then others may have added the same jobs, and they may be over and pruned already: the
+        next look says which of them are missing.
+        """
+        if self._clock.now() - self._read_at > FRESH:  # we were held up
+            there = {each.name: each.version for each in await self._store.schedules()}
+            same = {n: these for n, these in jobs.items() if there.get(n) == versions[n]}
+            if len(same) < len(jobs):
+                self.wake()
+            jobs = same
+        await self._store.add([job for these in jobs.values() for job in these])
 
     def _job(self, schedule: Schedule, tick: datetime, now: datetime) -> Job:
         task, due_at = self._tasks[schedule.task], schedule.due_at(tick)

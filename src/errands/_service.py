@@ -19,6 +19,7 @@ from typing import Literal, get_args
 
 from ._job import HISTORY, Attempt, Job, Outcome, State, new_id
 from ._retry import Retry
+from ._schedule import SILENCE
 from ._task import Task
 
 Restart = Literal["always", "on-failure", "never"]
@@ -98,7 +99,7 @@ class Service(Task):
     @property
     def key(self) -> str:
         """At most one unfinished job of the cluster has it."""
-        return f"service:{self.name}"
+        return key_of(self.name)
 
     @cached_property
     def mark(self) -> str:
@@ -171,6 +172,7 @@ class ServiceState(StrEnum):
     BACKING_OFF = "backing off"  # it failed, and is started again soon
     FAILED = "failed"  # it failed for good, until somebody starts it again
     STOPPED = "stopped"  # nobody runs it: it has returned, or no process is at work
+    ORPHANED = "orphaned"  # the code of no process at work declares it any more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,9 +198,16 @@ class ServiceStatus:
     every_process: bool = False
 
     @classmethod
-    def of(cls, job: Job, now: datetime, *, every_process: bool = False) -> ServiceStatus:
-        """How the service of this job does."""
-        state = _state_of(job, now)
+    def of(
+        cls, job: Job, now: datetime, *, every_process: bool = False, is_declared: bool = True
+    ) -> ServiceStatus:
+        """How the service of this job does.
+
+        Args:
+            is_declared: Whether this process declares it.
+        """
+        is_left = not is_declared and is_orphaned(job, now)
+        state = ServiceState.ORPHANED if is_left else _state_of(job, now)
         is_up = job.state is State.RUNNING
         ended_at = job.history[-1].ended_at if job.history else job.added_at
         return cls(
@@ -211,6 +220,19 @@ class ServiceStatus:
             error=next((a.error for a in reversed(job.history) if a.error), None),
             every_process=every_process,
         )
+
+
+def key_of(name: str) -> str:
+    """The key of the job of a service."""
+    return f"service:{name}"
+
+
+def is_orphaned(job: Job, now: datetime) -> bool:
+    """Whether nobody has taken the service of this job, though anybody might have.
+
+    Asked by a process that does not declare it: one that does takes it in a moment.
+    """
+    return job.state is State.QUEUED and now - job.free_at > SILENCE
 
 
 def marks_of(job: Job) -> list[str]:

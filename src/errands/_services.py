@@ -12,14 +12,15 @@ from collections.abc import Collection, Sequence
 from datetime import timedelta
 from functools import partial
 
-from ._claimer import Claimer
 from ._clock import Clock
 from ._job import Job, State
 from ._renewer import Renewer
 from ._resident import Resident
 from ._runner import Middleware
 from ._runs import Runs
-from ._service import QUEUE, Service, marks_of
+from ._schedule import SILENCE
+from ._service import QUEUE, Service, is_orphaned, key_of, marks_of
+from ._share import Share
 from ._stint import serve
 from ._store import Claim, Query, Store
 from ._supervisor import Loop, Patience
@@ -70,13 +71,16 @@ class Services:
                 ", ".join(sorted(queues)), QUEUE, ", ".join(sorted(shared)),
             )  # fmt: skip  # a message and its parts
             shared = {}
-        self._shared, self._ended = shared, set[str]()
+        self._shared, self._ended, self._orphans = shared, set[str](), set[str]()
+        self._began = clock.now()
         freed = asyncio.Event()
         self._runs = Runs(
             store, services, clock, patience, len(shared), middleware, freed.set,
             lambda job: None, partial(serve, grace=grace),
         )  # fmt: skip  # a row
-        self._claimer = Claimer(store, clock, patience, self._runs, self._wanted, freed)
+        self._share = Share(
+            store, clock, patience, self._runs, worker, len(shared), self._wanted, freed
+        )
         self._renewer = Renewer(
             store, clock, worker, lease, self._runs.held, self._runs.lose, patience.tell
         )
@@ -86,7 +90,7 @@ class Services:
         """What is to be supervised for as long as there are services."""
         loops: dict[str, Loop] = {f"service {n}": each.run for n, each in self._residents.items()}
         if self._shared:
-            loops |= {"services": self._keep, "claims of services": self._claimer.run}
+            loops |= {"services": self._keep, **self._share.loops}
             loops |= {f"{name} of services": loop for name, loop in self._runs.loops.items()}
         return loops
 
@@ -98,7 +102,7 @@ class Services:
     def open(self) -> None:
         """Hear when a service is free, and keep the leases of those that run here."""
         if self._shared:
-            self._stop_listening = self._store.listen(self._claimer.ring)
+            self._stop_listening = self._store.listen(self._share.ring)
             self._renewer.start()
 
     async def stop(self) -> None:
@@ -112,7 +116,7 @@ class Services:
     async def _leave(self) -> None:
         if not self._shared:
             return
-        await self._claimer.stop(CLEANUP)
+        await self._share.stop(CLEANUP)
         await asyncio.sleep(0)  # what was started just now comes to its first step
         self._runs.recall()
         await self._runs.stop(self._grace + CLEANUP, CLEANUP)
@@ -123,6 +127,7 @@ class Services:
         while True:
             for service in self._shared.values():
                 await self._patience.until_done(partial(self._keep_one, service))
+            await self._patience.until_done(self._look_for_orphans)
             await self._clock.sleep(LOOK)
 
     async def _keep_one(self, service: Service) -> None:
@@ -143,6 +148,20 @@ class Services:
                 "it again", service.name, last.state, last.finished_at, service.name,
             )  # fmt: skip  # a message and its parts
 
+    async def _look_for_orphans(self) -> None:
+        """Say which services nobody declares any more."""
+        now = self._clock.now()
+        if now - self._began <= SILENCE:  # others may just be starting, too
+            return
+        for job in await unfinished(self._store):
+            is_ours = job.task in self._shared or job.task in self._orphans
+            if not is_ours and is_orphaned(job, now):
+                self._orphans.add(job.task)
+                logger.warning(
+                    "service %s is orphaned: no process at work declares it any more. Declare it, "
+                    "or forget it with errands.forget(%r)", job.task, job.task,
+                )  # fmt: skip  # a message and its parts
+
     def _wanted(self, limit: int) -> Claim:
         return Claim(
             worker=self._worker,
@@ -156,9 +175,15 @@ class Services:
 
 async def latest(store: Store, service: Service) -> Job | None:
     """The service's unfinished job, or else the one that finished last."""
-    unfinished = [State.QUEUED, State.RUNNING]
-    for states in (unfinished, ()):
+    for states in ([State.QUEUED, State.RUNNING], ()):
         found = await store.find(Query(states=states, key=service.key, limit=1))
         if found:
             return found[0]
     return None
+
+
+async def unfinished(store: Store) -> list[Job]:
+    """The jobs of the cluster's services that have not ended for good, also of other programs."""
+    states = [State.QUEUED, State.RUNNING]
+    jobs = await store.find(Query(states=states, queue=QUEUE, limit=1000))
+    return [job for job in jobs if job.key == key_of(job.task)]

@@ -9,8 +9,9 @@ from typing import Any, TypeVar, overload
 from ._engine import Engine
 from ._job import Job, State
 from ._options import Seconds, seconds
-from ._service import Budget, Restart, Service, ServiceState, ServiceStatus
-from ._services import latest
+from ._service import Budget, Restart, Service, ServiceState, ServiceStatus, key_of
+from ._services import latest, unfinished
+from ._store import Query
 from ._task import name_of
 from .errors import JobFailed, NotOpen, SetupError, UnknownTask
 
@@ -97,12 +98,20 @@ class Serving:
         return sorted(self._engine.services)
 
     async def services(self) -> list[ServiceStatus]:
-        """How the services do that this process has declared, by name.
+        """How the services do, by name.
 
-        Those of the cluster are told of as the store knows them; those of which every process
-        has one, as they are here.
+        Those of the cluster are told of as the store knows them, also those that other processes
+        declare, or nobody does any more. Those of which every process has one are told of as
+        they are here.
         """
-        return [await self._status(self._engine.services[name]) for name in self.service_names]
+        now = self._engine.clock.now()
+        ours = [await self._status(self._engine.services[name]) for name in self.service_names]
+        theirs = [
+            ServiceStatus.of(job, now, is_declared=False)
+            for job in await unfinished(self._engine.store)
+            if job.task not in self._engine.services
+        ]
+        return sorted([*ours, *theirs], key=lambda each: each.name)
 
     async def started(
         self, service: Callable[[], Any] | str, timeout: Seconds | None = None
@@ -160,6 +169,35 @@ class Serving:
                 return
             if await engine.store.save([job.retried(engine.clock.now())]):
                 return
+
+    async def forget(self, name: str) -> None:
+        """Forget a service of the cluster that left the code, with its history.
+
+        A process that still declares it would start it anew, and so it is refused while one
+        runs it.
+
+        Raises:
+            SetupError: if this process declares it, or another one runs it.
+            UnknownTask: if the store has none of this name.
+            StoreUnavailable: if the store cannot be written.
+        """
+        if name in self._engine.services:
+            raise SetupError(
+                f"service {name} is declared here: take its @errands.service out of the code, "
+                "and forget it once no process runs that code"
+            )
+        store, is_known = self._engine.store, False
+        while jobs := await store.find(Query(key=key_of(name))):
+            for job in jobs:
+                if job.state is State.RUNNING:
+                    raise SetupError(
+                        f"service {name} is run by {job.worker}, whose code declares it: stop "
+                        "that process first"
+                    )
+            await store.remove(jobs)
+            is_known = True
+        if not is_known:
+            raise UnknownTask(f"the store has no service {name!r}")
 
     async def _status(self, service: Service) -> ServiceStatus:
         job, now = await self._job(service), self._engine.clock.now()

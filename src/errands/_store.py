@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol, Self
 
 from ._heartbeat import Heartbeat
+from ._history import Tally
 from ._job import Job, State
 from ._order import Order, OrderKind
 from ._schedule import Schedule
@@ -230,6 +231,18 @@ class Store(Protocol):
 
     async def remove_orders(self, orders: Collection[tuple[OrderKind, str]]) -> None:
         """Forget orders by kind and name, and ring the bell."""
+        ...
+
+    async def add_history(self, tallies: Sequence[Tally]) -> None:
+        """Add each tally to the one of its key, if there is one."""
+        ...
+
+    async def history(self, step: timedelta, since: datetime) -> list[Tally]:
+        """The tallies of this step that begin at an instant or later, by `at`, queue and task."""
+        ...
+
+    async def prune_history(self, step: timedelta, before: datetime) -> int:
+        """Forget the tallies of this step that began earlier, and say how many."""
         ...
 
     async def schedules(self) -> list[Schedule]:

@@ -1,4 +1,4 @@
-"""`errands move`: copies the jobs of one store into another, and shows how far it is."""
+"""`errands move`: copies jobs and schedules of one store into another, and shows how far it is."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from errands import ErrandsError, Move, move
     help="Do so although a worker seems to live; then the two may differ in the end.",
 )  # fmt: skip  # one option, one block
 def move_command(source: str, target: str, *, force: bool) -> None:
-    """Copy all jobs, with their history, from one store into another.
+    """Copy all jobs, with their history, and all schedules from one store into another.
 
     FROM and TO are URLs of stores. Stop the workers and whatever adds jobs first. What is in TO
     already is left as it is, so a move that was interrupted may be started again. In the end
     both are compared, by the number of jobs and by a checksum over all their fields; the exit
-    status is 1 if they are not equal. FROM keeps its jobs.
+    status is 1 if they are not equal. FROM keeps what it has.
 
     \b
     Example:
@@ -34,7 +34,7 @@ def move_command(source: str, target: str, *, force: bool) -> None:
     except (ErrandsError, OSError, ValueError) as error:
         raise click.ClickException(str(error)) from error
     _report(done)
-    sys.exit(0 if done.is_equal and done.jobs else 1)
+    sys.exit(0 if done.is_equal and (done.jobs or done.schedules) else 1)
 
 
 def _shown(done: int, total: int) -> None:
@@ -45,7 +45,9 @@ def _shown(done: int, total: int) -> None:
 
 def _report(done: Move) -> None:
     click.echo(f"{done.copied:,} jobs copied, {done.skipped:,} were there already")
-    if not done.jobs:
+    if done.schedules:
+        click.echo(f"{done.schedules_copied:,} of {done.schedules:,} schedules copied")
+    if not done.jobs and not done.schedules:
         click.echo("there is no job in the source: is its URL right?", err=True)
         return
     if done.is_equal:

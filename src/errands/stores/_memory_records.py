@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from .._heartbeat import Heartbeat
+from .._history import Key, Tally, merged
 from .._order import Order, OrderKind
 from .._schedule import Schedule
 from ._bell import Bell
@@ -25,6 +26,7 @@ class Records:
         self._bell = bell
         self._workers: dict[str, Heartbeat] = {}
         self._schedules: dict[str, Schedule] = {}
+        self._history: dict[Key, Tally] = {}
         self._orders: dict[tuple[OrderKind, str], Order] = {}
         self._secret = secrets.token_bytes(SIZE)
 
@@ -79,3 +81,19 @@ class Records:
     async def secret(self) -> bytes:
         """See `Store.secret`."""
         return self._secret
+
+    async def add_history(self, tallies: Sequence[Tally]) -> None:
+        """See `Store.add_history`."""
+        self._history = merged([*self._history.values(), *tallies])
+
+    async def history(self, step: timedelta, since: datetime) -> list[Tally]:
+        """See `Store.history`."""
+        found = [each for each in self._history.values() if each.step == step and each.at >= since]
+        return sorted(found, key=lambda tally: tally.key)
+
+    async def prune_history(self, step: timedelta, before: datetime) -> int:
+        """See `Store.prune_history`."""
+        old = [key for key, t in self._history.items() if t.step == step and t.at < before]
+        for key in old:
+            del self._history[key]
+        return len(old)

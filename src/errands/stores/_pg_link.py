@@ -33,7 +33,7 @@ PLAIN_PLANS = {
     "max_parallel_workers_per_gather": "0",
     "plan_cache_mode": "force_generic_plan",
 }
-TABLE = r"\b(errands_(?:jobs|meta|enlisted|orders|schedules|workers))\b"
+TABLE = r"\b(errands_(?:jobs|meta|enlisted|history|orders|schedules|workers))\b"
 SET = """
 select count(set_config(name, value, {}))
 from unnest(%s::text[], %s::text[]) as told (name, value)

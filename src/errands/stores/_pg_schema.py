@@ -9,11 +9,13 @@ from psycopg import errors, sql
 
 from ..errors import NotAStore, SchemaTooNew, SetupError, StoreUnavailable
 from ._beats import COLUMNS as BEATS
+from ._pg_history import TABLE as HISTORY
 from ._pg_link import Row, Session
 from ._pg_orders import COLUMNS as ORDERED
 from ._pg_orders import TABLE as ORDERS
 from ._plans import COLUMNS as PLANS
 from ._rows import COLUMNS, FINISHED, UNFINISHED
+from ._tallies import COLUMNS as TALLIED
 
 OLDEST_SERVER = 13
 VERSION = 3  # of the tables below; a change adds a step to `UPGRADES`
@@ -63,6 +65,7 @@ create table errands_workers (
 {GROUPS}
 {SCHEDULES}
 {ORDERS}
+{HISTORY}
 insert into errands_meta values ('schema', {VERSION}), ('works_since', {WORKS_SINCE});
 """
 NEW = {column.split()[0] for column in LATER_COLUMNS}
@@ -73,12 +76,17 @@ OURS: Mapping[str, Sequence[str]] = {
     "errands_workers": [name for name in BEATS if name != "tasks"],
     "errands_schedules": PLANS,
     "errands_orders": ORDERED,
+    "errands_history": TALLIED,
 }
-LATER = ("errands_schedules", "errands_orders")  # tables that older versions did not have
+LATER = (
+    "errands_schedules",
+    "errands_orders",
+    "errands_history",
+)  # tables that older versions did not have
 UPGRADES: Mapping[int, str] = {  # from this version to the next
     1: SCHEDULES,
     2: "".join(f"alter table errands_jobs add column {each};" for each in LATER_COLUMNS)
-    + f"{GROUPS} {ORDERS} alter table errands_workers add column tasks text;",
+    + f"{GROUPS} {ORDERS} alter table errands_workers add column tasks text; {HISTORY}",
 }
 
 LOCK = "select pg_advisory_xact_lock(hashtextextended(%(name)s, 0))"

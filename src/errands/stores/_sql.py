@@ -14,7 +14,7 @@ from typing import Any
 from .._job import Job, State
 from .._store import OnConflict, Query, rival_within
 from ..errors import JobExists, NotAStore, SchemaTooNew
-from . import _sql_orders, _sql_schedules, _sql_workers
+from . import _sql_history, _sql_orders, _sql_schedules, _sql_workers
 from ._beats import COLUMNS as BEATS
 from ._database import Database
 from ._plans import COLUMNS as PLANS
@@ -23,6 +23,8 @@ from ._reading import ROWS, by_id, many, one, read
 from ._rows import COLUMNS, FINISHED, UNFINISHED, as_json, is_stored, ms
 from ._secret import NAMES as SECRETS
 from ._secret import joined, new_rows
+from ._tallies import COLUMNS as TALLIED
+from ._tallies import NAME as HISTORY
 from ._writing import insert, report_progress, update, write
 
 VERSION = 4  # of the tables below; a change adds a step to `UPGRADES`
@@ -53,6 +55,7 @@ create index errands_finished on errands_jobs (finished_at) where {FINISHED};
 {_sql_workers.TABLE}
 {_sql_schedules.TABLE}
 {_sql_orders.TABLE}
+{_sql_history.TABLE}
 insert into errands_meta values ('schema', {VERSION});
 """
 OURS = ("errands_meta", "errands_jobs")
@@ -60,7 +63,7 @@ UPGRADES: Mapping[int, str] = {  # from this version to the next
     1: f"{_sql_workers.TABLE} drop index if exists errands_free; {FREE}",  # at first without tasks
     2: _sql_schedules.TABLE,
     3: "".join(f"alter table errands_jobs add column {each};" for each in LATER)
-    + f"{GROUPS} {_sql_orders.TABLE} {_sql_workers.AGAIN}",
+    + f"{GROUPS} {_sql_orders.TABLE} {_sql_workers.AGAIN} {_sql_history.TABLE}",
 }
 
 
@@ -90,6 +93,7 @@ def prepare(db: Database, paths: list[str]) -> list[None]:
     _require(db, paths[0], _sql_workers.NAME, BEATS)
     _require(db, paths[0], SCHEDULES, PLANS)
     _require(db, paths[0], _sql_orders.NAME, _sql_orders.COLUMNS)
+    _require(db, paths[0], HISTORY, TALLIED)
     return [None] * len(paths)
 
 

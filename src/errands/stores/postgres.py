@@ -11,6 +11,7 @@ from typing import Any, Self
 from .._clock import local_time
 from .._finish import finish
 from .._heartbeat import Heartbeat
+from .._history import Tally
 from .._job import Job, State
 from .._order import Order, OrderKind
 from .._schedule import Schedule
@@ -26,6 +27,7 @@ try:
     from . import (
         _borrowed_pg,
         _pg_adding,
+        _pg_history,
         _pg_orders,
         _pg_schedules,
         _pg_schema,
@@ -238,6 +240,18 @@ class PostgresStore:
         """See `Store.remove_orders`."""
         await self._saving.call(_pg_orders.remove, orders)
         self._ring()
+
+    async def add_history(self, tallies: Sequence[Tally]) -> None:
+        """See `Store.add_history`."""
+        await self._looking.call(_pg_history.add, tallies, is_once=True)
+
+    async def history(self, step: timedelta, since: datetime) -> list[Tally]:
+        """See `Store.history`."""
+        return await self._looking.call(_pg_history.history, (step, since))  # type: ignore[no-any-return]  # as above
+
+    async def prune_history(self, step: timedelta, before: datetime) -> int:
+        """See `Store.prune_history`."""
+        return await self._looking.call(_pg_history.prune, (step, before))  # type: ignore[no-any-return]  # as above
 
     async def schedules(self) -> list[Schedule]:
         """See `Store.schedules`."""

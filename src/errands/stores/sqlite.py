@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Self, TypeVar
 from urllib.parse import parse_qsl, unquote
@@ -14,11 +14,21 @@ import apsw
 from .._clock import local_time
 from .._finish import finish
 from .._heartbeat import Heartbeat
+from .._history import Tally
 from .._job import Job, State
 from .._order import Order, OrderKind
 from .._schedule import Schedule
 from .._store import Claim, OnConflict, Query
-from . import _claims, _drivers, _fork, _sql, _sql_orders, _sql_schedules, _sql_workers
+from . import (
+    _claims,
+    _drivers,
+    _fork,
+    _sql,
+    _sql_history,
+    _sql_orders,
+    _sql_schedules,
+    _sql_workers,
+)
 from ._bell import Bell, Echo, is_news
 from ._borrowed_sqlite import within
 from ._database import Database, OwnDatabase
@@ -57,6 +67,11 @@ class SQLiteStore:
         self._siblings = Siblings(folder, self._bell.ring)
         self._echo = Echo(self._ring)
         self.listen = self._bell.listen
+
+    @property
+    def path(self) -> Path:
+        """The file, which need not be there yet."""
+        return self._path
 
     async def __aenter__(self) -> Self:
         """Open the file, make or upgrade its tables."""
@@ -166,7 +181,7 @@ class SQLiteStore:
             freed += await self._writer.call(_sql.free, (worker, now))
             await self._writer.call(_sql_workers.bury, (worker, now))
         if freed:
-            self._bell.ring()
+            self._ring()
         return freed
 
     async def beat(self, heartbeat: Heartbeat) -> None:
@@ -204,6 +219,18 @@ class SQLiteStore:
         """See `Store.remove_orders`."""
         await self._writer.call(_sql_orders.remove, orders)
         self._ring()
+
+    async def add_history(self, tallies: Sequence[Tally]) -> None:
+        """See `Store.add_history`."""
+        await self._writer.call(_sql_history.add, tallies)
+
+    async def history(self, step: timedelta, since: datetime) -> list[Tally]:
+        """See `Store.history`."""
+        return await self._reader.call(_sql_history.history, (step, since))  # type: ignore[no-any-return]  # as above
+
+    async def prune_history(self, step: timedelta, before: datetime) -> int:
+        """See `Store.prune_history`."""
+        return await self._writer.call(_sql_history.prune, (step, before))  # type: ignore[no-any-return]  # as above
 
     async def schedules(self) -> list[Schedule]:
         """See `Store.schedules`."""

@@ -1,0 +1,64 @@
+"""The historian: counts what ends in this process, and adds it to the store's history."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from ._clock import Clock
+from ._history import KEPT, Count, Tally
+from ._job import Job
+from ._store import Store
+from ._supervisor import Patience
+from .errors import StoreUnavailable
+
+FLUSH = 5.0  # seconds between two additions to the store
+PRUNE = 60  # additions between two prunings: every five minutes
+
+
+class Historian:
+    """Counts outcomes in memory; a store that is away gets them later."""
+
+    def __init__(self, store: Store, clock: Clock, patience: Patience) -> None:
+        """Count nothing yet."""
+        self._store, self._clock, self._patience = store, clock, patience
+        self._counts: dict[tuple[datetime, str, str], Count] = {}
+        self._added = 0
+
+    def note(self, job: Job) -> None:
+        """Count the outcome of an attempt that is stored."""
+        if job.started_at is None or not job.history:
+            return
+        minute = job.history[-1].ended_at.replace(second=0, microsecond=0)
+        key = minute, job.queue, job.task
+        count = self._counts.get(key)
+        if count is None:
+            count = self._counts[key] = Count()
+        count.add(job)
+
+    async def run(self) -> None:
+        """Add to the history now and then, without end."""
+        while True:
+            await self._clock.sleep(FLUSH)
+            if tallies := self._taken():
+                await self._patience.until_done(lambda: self._store.add_history(tallies))
+            if self._added % PRUNE == 0:
+                await self._patience.until_done(self._prune)
+            self._added += 1
+
+    async def stop(self) -> None:
+        """Add what is left, if the store answers."""
+        if tallies := self._taken():
+            try:
+                await self._store.add_history(tallies)
+            except StoreUnavailable as error:
+                self._patience.tell(error)
+
+    def _taken(self) -> Sequence[Tally]:
+        counts, self._counts = self._counts, {}
+        return [tally for key, count in counts.items() for tally in count.tallies(*key)]
+
+    async def _prune(self) -> None:
+        now = self._clock.now()
+        for step, kept in KEPT.items():
+            await self._store.prune_history(step, now - kept)
