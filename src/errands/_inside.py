@@ -24,7 +24,7 @@ from typing import Any
 from ._codec import Codec
 from ._finishing import Finishing
 from ._job import Job
-from ._limits import Alarm, memory
+from ._bounds import Alarm, memory
 from ._reference import Reference
 from ._runner import Run, begin, told
 from ._task import is_async
