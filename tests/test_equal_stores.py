@@ -7,6 +7,7 @@ import tempfile
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -17,11 +18,14 @@ from postgres_server import PostgresServer
 from errands import (
     Claim,
     Job,
+    Limit,
+    Limits,
     OnConflict,
     Order,
     OrderKind,
     Progress,
     Query,
+    Rate,
     State,
     Store,
 )
@@ -35,6 +39,12 @@ MOST = 8  # jobs that one sequence may know
 
 Step = tuple[Any, ...]
 
+LIMITS = {
+    "t": Limits(concurrency=Limit(1, per="c"), rate=Rate("2/s")),
+    "u": Limits(concurrency=Limit(2, per="c"), rate=Rate("1/2s")),
+}
+OTHERS = {"t": Limits(concurrency=Limit(3, per="c"))}
+
 numbers = st.integers(0, MOST - 1)
 new_jobs = st.lists(
     st.tuples(
@@ -43,6 +53,9 @@ new_jobs = st.lists(
         st.integers(-1, 1),  # priority
         st.sampled_from(["t", "u"]),
         st.integers(0, 3),  # seconds until it is due
+        st.sampled_from(
+            [(None, None), ("c", None), ("d", None), (None, "r"), ("c", "r")]
+        ),  # limits
     ),
     min_size=1,
     max_size=3,
@@ -60,7 +73,9 @@ steps = st.one_of(
         st.sampled_from([None, ("q",), ("q", "r"), ()]),
         st.sampled_from([("t",), ("t", "u")]),
         st.integers(1, 4),
+        st.sampled_from([{}, LIMITS, LIMITS, OTHERS]),
     ),
+    st.tuples(st.just("unblock"), st.sampled_from([{}, LIMITS, OTHERS])),
     st.tuples(st.just("next_free"), st.sampled_from([None, ("q",)])),
     st.tuples(
         st.just("save"),
@@ -92,8 +107,16 @@ steps = st.one_of(
 )
 
 START: list[Step] = [  # so that there is something to change from the beginning
-    ("add", [("k", "q", 0, "t", 0), (None, "q", 0, "t", 0), (None, "r", 1, "t", 0)], "keep"),
-    ("claim", "v", None, ("t", "u"), 3),
+    (
+        "add",
+        [
+            ("k", "q", 0, "t", 0, (None, None)),
+            (None, "q", 0, "t", 0, (None, None)),
+            (None, "r", 1, "t", 0, ("c", None)),
+        ],
+        "keep",
+    ),
+    ("claim", "v", None, ("t", "u"), 3, LIMITS),
 ]
 
 
@@ -117,13 +140,14 @@ class World:
 
     async def add(self, rows: list[Step], on_conflict: OnConflict) -> Any:
         jobs = []
-        for key, queue, priority, task, wait in rows:
+        for key, queue, priority, task, wait, (concurrency_key, rate_key) in rows:
             if len(self.seen) == MOST:
                 break
             due = self.now + wait * SECOND
             new = Job(
                 id=f"{len(self.seen):02}", task=task, payload="{}", queue=queue, key=key,
                 priority=priority, due_at=due, free_at=due, added_at=self.now,
+                concurrency_key=concurrency_key, rate_key=rate_key,
             )  # fmt: skip  # a row
             self.seen.append(new)
             self.made.append(new)
@@ -136,8 +160,12 @@ class World:
     async def add_again(self, number: int) -> Any:
         return self.look(await self.store.add(self.made[number : number + 1]))
 
-    async def claim(self, worker: str, queues: Any, tasks: Any, limit: int) -> Any:
-        return self.look(await self.store.claim(self.wanted(worker, queues, tasks, limit)))
+    async def claim(self, worker: str, queues: Any, tasks: Any, limit: int, limits: Any) -> Any:
+        claim = self.wanted(worker, queues, tasks, limit, limits)
+        return self.look(await self.store.claim(claim))
+
+    async def unblock(self, limits: Any) -> Any:
+        return await self.store.unblock(self.wanted("v", None, ("t", "u"), 1, limits))
 
     async def next_free(self, queues: Any) -> Any:
         return await self.store.next_free(self.wanted("v", queues, ("t",), 1))
@@ -202,10 +230,12 @@ class World:
         counts = {pair: number for pair, number in (await self.store.count()).items() if number}
         return await self.store.find(Query(limit=1000)), counts
 
-    def wanted(self, worker: str, queues: Any, tasks: Any, limit: int) -> Claim:
+    def wanted(
+        self, worker: str, queues: Any, tasks: Any, limit: int, limits: Any = MappingProxyType({})
+    ) -> Claim:
         return Claim(
             worker=worker, queues=queues, tasks=tasks, limit=limit, now=self.now,
-            lease=2 * SECOND,
+            lease=2 * SECOND, limits=limits,
         )  # fmt: skip  # a row
 
     def known(self, numbers: list[int]) -> list[Job]:
@@ -280,8 +310,8 @@ def test_a_world_remembers_what_it_saw() -> None:
 
     async def live() -> None:
         world = World(MemoryStore())
-        await world.take(("add", [(None, "q", 0, "t", 0)], "keep"))
-        await world.take(("claim", "v", None, ("t",), 1))
+        await world.take(("add", [(None, "q", 0, "t", 0, (None, None))], "keep"))
+        await world.take(("claim", "v", None, ("t",), 1, {}))
         assert ["00"] == await world.take(("save", [(0, "done")]))
         assert {"00"} == await world.take(("save_again", 0))
         assert replace(world.seen[0], result='{"a":1}') == world.seen[0]

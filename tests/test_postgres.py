@@ -221,6 +221,7 @@ async def test_tables_of_version_1_become_those_of_today(
         await store.add([first])
     postgres.execute(f"drop table {schema}.errands_schedules")
     postgres.execute(f"drop table {schema}.errands_orders, {schema}.errands_history")
+    postgres.execute(f"drop table {schema}.errands_rates")
     postgres.execute(f"alter table {schema}.errands_workers drop column tasks")
     for column in _pg_schema.NEW:
         postgres.execute(f"alter table {schema}.errands_jobs drop column {column}")

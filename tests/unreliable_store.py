@@ -273,6 +273,10 @@ class UnreliableStore:
         """See `Store.enlist`."""
         await self._call("enlist", lambda: self.inner.enlist(worker))
 
+    async def unblock(self, claim: Claim) -> int:
+        """See `Store.unblock`."""
+        return await self._call("unblock", lambda: self.inner.unblock(claim))
+
     async def rescue(self, now: datetime) -> int:
         """See `Store.rescue`."""
         return await self._call("rescue", lambda: self.inner.rescue(now))

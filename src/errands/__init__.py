@@ -10,6 +10,7 @@ from ._heartbeat import Heartbeat
 from ._history import Sketch, Tally
 from ._hooks import EventName, Hook
 from ._job import Attempt, Job, Outcome, Progress, State, new_id
+from ._limit import Limit, Limits, Rate
 from ._moving import Move, move
 from ._order import Order, OrderKind
 from ._retry import Retry
@@ -44,6 +45,8 @@ __all__ = [
     "Heartbeat",
     "Hook",
     "Job",
+    "Limit",
+    "Limits",
     "Middleware",
     "Move",
     "Next",
@@ -54,6 +57,7 @@ __all__ = [
     "Outcome",
     "Progress",
     "Query",
+    "Rate",
     "Reason",
     "Retry",
     "Schedule",

@@ -18,6 +18,7 @@ from ._following import Following
 from ._heartbeat import Heartbeat
 from ._history import KEPT, MINUTE, STEPS, Tally
 from ._job import Job, State
+from ._limit import Limit, Rate, limits_of
 from ._options import DEFAULT, Options, Seconds, seconds
 from ._results import id_of, result
 from ._retry import Retry
@@ -133,6 +134,8 @@ class Errands(Following, Serving, Steering):
         timeout: Seconds | tuple[Seconds, Seconds] | None = None,
         run: Place | None = None,
         max_memory: int | None = None,
+        concurrency: int | Limit | None = None,
+        rate: str | Rate | None = None,
     ) -> Callable[[Callable[P, R]], Declared[P, R]]: ...
     def task(  # type: ignore[misc]  # mypy asks that it take every `P`, which a value cannot show
         self,
@@ -146,6 +149,8 @@ class Errands(Following, Serving, Steering):
         timeout: Seconds | tuple[Seconds, Seconds] | None = None,
         run: Place | None = None,
         max_memory: int | None = None,
+        concurrency: int | Limit | None = None,
+        rate: str | Rate | None = None,
     ) -> Any:
         """Declare a function as a task. The function itself stays as it is, to be called or added.
 
@@ -160,6 +165,10 @@ class Errands(Following, Serving, Steering):
             run: Where the function runs: `loop`, the default of a coroutine function; `thread`,
                 that of any other; or `process`, for what needs a processor for long.
             max_memory: Bytes that a process may take for it.
+            concurrency: How many of its jobs run at once, in all processes and on all machines:
+                `5`, or `Limit(2, per="customer_id")` for each value of a parameter.
+            rate: How many of them start in a time: `"100/m"`, or
+                `Rate("100/m", per="customer_id")`.
 
         Raises:
             ValueError: if the function has no name of its own and none is given, or the
@@ -168,6 +177,7 @@ class Errands(Following, Serving, Steering):
             DuplicateTask: if another function has this name.
             SetupError: if this system has no such processes, or no such limit.
         """
+        limits = limits_of(concurrency, rate)
 
         def declare(function: Callable[..., Any]) -> Callable[..., Any]:
             if not callable(function):
@@ -183,6 +193,7 @@ class Errands(Following, Serving, Steering):
                 hard_timeout=None if hard is None else seconds(hard),
                 run=run,
                 max_memory=max_memory,
+                limits=limits,
             )
             self._engine.tasks.add(task)
             with suppress(AttributeError):  # a builtin or a method bears no mark

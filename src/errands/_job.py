@@ -151,6 +151,11 @@ class Job:
         return self.state in FINAL
 
     @property
+    def is_bound(self) -> bool:
+        """Whether it has a limit, so that only a claim knows whether it may start."""
+        return self.concurrency_key is not None or self.rate_key is not None
+
+    @property
     def error(self) -> str | None:
         """What the last attempt that ended had to say: a traceback, mostly."""
         return self.history[-1].error if self.history else None
@@ -170,6 +175,7 @@ class Job:
             attempt=self.attempt + 1,
             started_at=now,
             free_at=now + lease,
+            blocked_by=None,
             progress=None,
             history=self._ended(Outcome.LOST, now, LOST) if lost else self.history,
             version=self.version + 1,
@@ -182,6 +188,19 @@ class Job:
     def extended(self, until: datetime) -> Job:
         """Leased for longer. This is no transition: the version stays."""
         return self._with(free_at=until)
+
+    def blocked(self, by: str, until: datetime = NEVER) -> Job:
+        """Kept back by what has that key. This is no transition: the version stays."""
+        return self._with(free_at=until, blocked_by=by)
+
+    def unblocked(self) -> Job:
+        """Kept back no longer, in its old place. This is no transition, either."""
+        return self._with(free_at=self.due_at, blocked_by=None)
+
+    def recovered(self, now: datetime) -> Job:
+        """Queued again after its worker was lost, which counted as an attempt."""
+        lost = self._ended(Outcome.LOST, now, LOST)
+        return self._queued(self.due_at, started_at=None, history=lost)
 
     def done(self, result: str | None, now: datetime, note: str | None = None) -> Job:
         """Ended well; `note` says why a result could not be kept."""
@@ -206,6 +225,10 @@ class Job:
         """Handed back unfinished by a worker that stops; the attempt does not count."""
         ended = self._ended(Outcome.RELEASED, now, None)
         return self._queued(max(now, self.due_at), attempt=self.attempt - 1, history=ended)
+
+    def freed(self) -> Job:
+        """Due as it was asked for, after it was held back while it was queued."""
+        return self._queued(self.due_at)
 
     def unclaimed(self) -> Job:
         """As if it had not been claimed: for a job that was held but never started."""

@@ -92,6 +92,7 @@ class Options:
             priority=task.priority if self.priority is None else self.priority,
             key=self.key,
             group=self.group,
+            **task.keys(payload),
         )
 
     def _due_at(self, now: datetime) -> datetime:

@@ -269,7 +269,8 @@ class Runs:
             return
         held.is_ended = True
         self._advanced.pop(outcome.id, None)
-        if held.is_stored:
+        # one that has a limit is saved once more, which lets the next of its jobs start
+        if held.is_stored and not outcome.concurrency_key:
             self._leave(held, outcome.id)
             self._told(outcome)
             return

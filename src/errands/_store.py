@@ -11,13 +11,14 @@ process may share a transaction. `errands.testing.StoreContract` shows whether a
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol, Self
 
 from ._heartbeat import Heartbeat
 from ._history import Tally
 from ._job import Job, State
+from ._limit import Limits
 from ._order import Order, OrderKind
 from ._schedule import Schedule
 
@@ -53,6 +54,9 @@ class Claim:
         tasks: The names that it knows. Jobs of other tasks are left for who knows them.
         limit: How many at most, from 1.
         now: Jobs that are free by then.
+        limits: Those of the tasks that have some.
+        watch: Tells what time it is, in whatever thread: the claim may have to wait, and the
+            tokens of a rate count from when they are taken.
     """
 
     worker: str
@@ -61,6 +65,8 @@ class Claim:
     limit: int
     now: datetime
     lease: timedelta
+    limits: Mapping[str, Limits] = field(default_factory=dict)
+    watch: Callable[[], datetime] | None = None
 
 
 class Store(Protocol):
@@ -115,11 +121,27 @@ class Store(Protocol):
 
         Each comes out as `Job.claimed` makes it. A running job whose lease is over is free
         as well: its worker is taken for dead.
+
+        One that has no room within the limits of its task becomes `Job.blocked`, so that it is
+        in nobody's way; `_quota.Quota` says which. A running one becomes `Job.recovered` first.
+        A job that ends, or is queued again, gives its place to the first that it keeps back: by
+        priority, then `due_at`.
         """
         ...
 
     async def next_free(self, claim: Claim) -> datetime | None:
-        """When the next job will be free that `claim` could take, `None` if there is none."""
+        """When the next job will be free that `claim` could take, `None` if there is none.
+
+        One that is blocked for good, until `NEVER`, is none.
+        """
+        ...
+
+    async def unblock(self, claim: Claim) -> int:
+        """Free the jobs of its tasks that a limit keeps back and need not, and say how many.
+
+        As one was raised, or taken out of the code. Asked for every second: it may look at a
+        part of the limits, and at the next part when it is asked again.
+        """
         ...
 
     async def save(self, jobs: Sequence[Job]) -> set[str]:

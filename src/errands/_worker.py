@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import socket
 from collections.abc import Callable, Collection, Sequence
 from datetime import timedelta
@@ -24,6 +25,7 @@ from ._task import Tasks
 from .executors.process import Processes
 
 RESCUE = 0.3  # seconds between two looks for workers that died
+UNBLOCK = 1.0  # and for jobs that a limit keeps back without need, at the most
 KILL = 1.0  # seconds more, in which processes are killed that ignore their cancellation
 CLEANUP = 2.0  # seconds that cancelled jobs have to clean up, and outcomes to be saved
 
@@ -99,7 +101,8 @@ class Worker:
         loops = {**self._runs.loops, "orders": self._helm.run}
         if self._is_aside:
             return loops
-        own = {"claims": self._claimer.run, "rescue": self._rescue, "pulse": self._pulse.run}
+        own = {"claims": self._claimer.run, "rescue": self._rescue, "pulse": self._pulse.run,
+               "limits": self._unblock}  # fmt: skip  # a row
         return {**own, **loops}
 
     async def open(self) -> None:
@@ -169,6 +172,8 @@ class Worker:
 
     def bear(self, job: Job) -> Job | None:
         """The job, claimed, if a slot is free and nobody waits for it; the slot is kept."""
+        if job.is_bound:
+            return None
         has_room = self._is_aside or (self._is_idle and self._runs.free > 0)
         if not has_room or not self.takes(job):
             return None
@@ -234,6 +239,12 @@ class Worker:
             await self._patience.until_done(lambda: self._store.rescue(self._clock.now()))
             await self._clock.sleep(RESCUE)
 
+    async def _unblock(self) -> None:
+        while True:
+            await self._clock.sleep(UNBLOCK * random.uniform(0.5, 1.0))
+            wanted = self._claim(self._tasks.keys(), 1)
+            await self._patience.until_done(lambda: self._store.unblock(wanted))  # noqa: B023  # awaited in this turn
+
     @property
     def _of_processes(self) -> set[str]:
         """The names of the tasks that run in processes."""
@@ -268,6 +279,8 @@ class Worker:
             limit=limit,
             now=self._clock.now(),
             lease=self._lease,
+            limits={name: each for name, each in self._tasks.limits.items() if name in tasks},
+            watch=self._clock.now,
         )
 
     @property

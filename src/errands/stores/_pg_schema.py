@@ -14,6 +14,7 @@ from ._pg_link import Row, Session
 from ._pg_orders import COLUMNS as ORDERED
 from ._pg_orders import TABLE as ORDERS
 from ._plans import COLUMNS as PLANS
+from ._rates import COLUMNS as RATES
 from ._rows import COLUMNS, FINISHED, UNFINISHED
 from ._tallies import COLUMNS as TALLIED
 
@@ -39,6 +40,15 @@ LATER_COLUMNS = (  # that older versions did not have
 GROUPS = """
 create index errands_group on errands_jobs (group_name, state) where group_name is not null;
 """
+LIMITS = """
+create index errands_limited on errands_jobs (concurrency_key)
+    where concurrency_key is not null and state = 'running';
+create index errands_blocked on errands_jobs (blocked_by, priority desc, due_at, id)
+    where blocked_by is not null;
+create table errands_rates (
+    key text collate "C" primary key, taken text not null, over bigint not null
+);
+"""
 # Text sorts by its bytes, as in the other stores. Every job is written three times, so that the
 # dead rows are to be swept soon, and a busy table is not to wait for a fifth of it to change.
 TABLES = f"""
@@ -63,6 +73,7 @@ create table errands_workers (
     started_at bigint not null, seen_at bigint not null, gone_at bigint, tasks text
 );
 {GROUPS}
+{LIMITS}
 {SCHEDULES}
 {ORDERS}
 {HISTORY}
@@ -77,16 +88,18 @@ OURS: Mapping[str, Sequence[str]] = {
     "errands_schedules": PLANS,
     "errands_orders": ORDERED,
     "errands_history": TALLIED,
+    "errands_rates": RATES,
 }
 LATER = (
     "errands_schedules",
     "errands_orders",
     "errands_history",
+    "errands_rates",
 )  # tables that older versions did not have
 UPGRADES: Mapping[int, str] = {  # from this version to the next
     1: SCHEDULES,
     2: "".join(f"alter table errands_jobs add column {each};" for each in LATER_COLUMNS)
-    + f"{GROUPS} {ORDERS} alter table errands_workers add column tasks text; {HISTORY}",
+    + f"{GROUPS} {ORDERS} alter table errands_workers add column tasks text; {HISTORY} {LIMITS}",
 }
 
 LOCK = "select pg_advisory_xact_lock(hashtextextended(%(name)s, 0))"

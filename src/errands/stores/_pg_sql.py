@@ -34,6 +34,7 @@ from ._pg_statements import (
     as_rows,
     by_id,
     ids_of,
+    wanted,
 )
 from ._pg_trail import Trail
 from ._rows import CHANGING, NAMES, as_job, changed, instant, is_stored, ms, reported
@@ -48,7 +49,7 @@ async def claim(trail: Trail, session: Session, calls: list[Claim]) -> list[list
 
 async def next_free(session: Session, calls: list[Claim]) -> list[datetime | None]:
     """See `Store.next_free`."""
-    return [instant((await session.rows(NEXT, _wanted(call)))[0][0]) for call in calls]
+    return [instant((await session.rows(NEXT, wanted(call)))[0][0]) for call in calls]
 
 
 async def save(session: Session, calls: list[Sequence[Job]]) -> list[set[str]]:
@@ -208,7 +209,7 @@ async def _found(session: Session, query: Query) -> list[Row]:
 
 
 async def _claim(trail: Trail, session: Session, call: Claim) -> list[Job]:
-    values = _wanted(call) | {"worker": call.worker, "until": ms(call.now + call.lease)}
+    values = wanted(call) | {"worker": call.worker, "until": ms(call.now + call.lease)}
     if (known := trail.known(call, time.monotonic())) is not None:
         claimed = await _taken(session, CLAIM_KNOWN, {**values, "known": known})
         if claimed:  # if they are fewer than wanted, the next claim looks everywhere
@@ -226,13 +227,6 @@ async def _taken(session: Session, sql: str, values: dict[str, Any]) -> list[tup
     taken = [(as_job(row[:-1]), row[-1]) for row in await session.rows(sql, values)]
     taken.sort(key=lambda pair: (-pair[0].priority, pair[1], pair[0].id))
     return taken
-
-
-def _wanted(call: Claim) -> dict[str, Any]:
-    queues = None if call.queues is None else list(call.queues)
-    return {
-        "tasks": list(call.tasks), "queues": queues, "now": ms(call.now), "limit": call.limit,
-    }  # fmt: skip  # a row
 
 
 def _layers(jobs: Iterable[Job]) -> Iterator[list[Job]]:

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from .._job import HISTORY, LOST, Job, Outcome
+from .._job import HISTORY, LOST, NEVER, Job, Outcome
+from .._store import Claim
 from ._pg_link import Session
-from ._rows import CHANGING, COLUMNS, FINISHED, NAMES, UNFINISHED, as_job, as_json
+from ._rows import CHANGING, COLUMNS, FINISHED, NAMES, UNFINISHED, as_job, as_json, ms
 
 SETTLING = 10.0  # seconds that workers have to come back, after a server was away
 
@@ -123,13 +124,14 @@ TAKE = f"""
     group by queue, task, priority, since, after
 ), taken as materialized (
     select locked.* from share cross join lateral (
-        select j.id, j.free_at from errands_jobs as j
+        select {{0}} from errands_jobs as j
         where {DUE.format("share")} limit share.number for update skip locked
     ) as locked
-)
+)"""
+AS_CLAIMED = f"""
 update errands_jobs as j set
     state = 'running', worker = %(worker)s, attempt = j.attempt + 1, started_at = %(now)s,
-    free_at = %(until)s, progress = null, version = j.version + 1,
+    free_at = %(until)s, blocked_by = null, progress = null, version = j.version + 1,
     history = case when j.state = 'queued' then j.history else (
         select '[' || string_agg(entry, ',' order by number) || ']' from (
             (select entry::text, number from json_array_elements(coalesce(j.history, '[]')::json)
@@ -141,13 +143,26 @@ update errands_jobs as j set
             )::text, {2**31}
         ) as entries
     ) end
-from taken where j.id = taken.id returning {JOB}, taken.free_at
+from taken where j.id = taken.id"""
+PLAINLY = f"{TAKE.format('j.id, j.free_at')} {AS_CLAIMED} returning {JOB}, taken.free_at"
+CLAIM, CLAIM_KNOWN = f"{EVERYWHERE}, {PLAINLY}", f"{KNOWN}, {PLAINLY}"
+# Those that have a limit are only locked, and as they were.
+CLAIM_WITHIN = f"""
+{EVERYWHERE}, {TAKE.format(JOB)}, claimed as (
+    {AS_CLAIMED} and coalesce(taken.concurrency_key, taken.rate_key) is null
+    returning {JOB}, taken.free_at as was_free_at
+)
+select claimed.*, true from claimed
+union all
+select taken.*, taken.free_at, false from taken
+where coalesce(taken.concurrency_key, taken.rate_key) is not null
 """
-CLAIM, CLAIM_KNOWN = f"{EVERYWHERE}, {TAKE}", f"{KNOWN}, {TAKE}"
+# Those that were locked by it, and have room.
+CLAIM_THESE = f"with taken as (select unnest(%(ids)s::text[]) as id) {AS_CLAIMED}"
 NEXT = f"""
 {EVERYWHERE}, {WANTED} select min(next.free_at) from wanted cross join lateral (
     select j.free_at from errands_jobs as j
-    where {AT_PLACE.format("wanted")} order by j.free_at, j.id limit 1
+    where {AT_PLACE.format("wanted")} and j.free_at < {ms(NEVER)} order by j.free_at, j.id limit 1
 ) as next
 """
 WAITING = f"""
@@ -227,3 +242,11 @@ def as_rows(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> dict[str, 
     """Rows as a JSON array of objects, without what is null anyway."""
     named = (zip(columns, row, strict=True) for row in rows)
     return {"jobs": as_json([{k: v for k, v in pairs if v is not None} for pairs in named])}
+
+
+def wanted(call: Claim) -> dict[str, Any]:
+    """What a claim is told of the jobs that it may take."""
+    queues = None if call.queues is None else list(call.queues)
+    return {
+        "tasks": list(call.tasks), "queues": queues, "now": ms(call.now), "limit": call.limit,
+    }  # fmt: skip  # a row

@@ -14,7 +14,7 @@ from typing import Any
 from .._job import Job, State
 from .._store import OnConflict, Query, rival_within
 from ..errors import JobExists, NotAStore, SchemaTooNew
-from . import _sql_history, _sql_orders, _sql_schedules, _sql_workers
+from . import _rates, _sql_history, _sql_limits, _sql_orders, _sql_schedules, _sql_workers
 from ._beats import COLUMNS as BEATS
 from ._database import Database
 from ._plans import COLUMNS as PLANS
@@ -52,6 +52,8 @@ create unique index errands_key on errands_jobs (key) where key is not null and 
 create index errands_held on errands_jobs (worker) where state = 'running';
 create index errands_finished on errands_jobs (finished_at) where {FINISHED};
 {GROUPS}
+{_sql_limits.INDEXES}
+{_sql_limits.TABLE}
 {_sql_workers.TABLE}
 {_sql_schedules.TABLE}
 {_sql_orders.TABLE}
@@ -63,7 +65,8 @@ UPGRADES: Mapping[int, str] = {  # from this version to the next
     1: f"{_sql_workers.TABLE} drop index if exists errands_free; {FREE}",  # at first without tasks
     2: _sql_schedules.TABLE,
     3: "".join(f"alter table errands_jobs add column {each};" for each in LATER)
-    + f"{GROUPS} {_sql_orders.TABLE} {_sql_workers.AGAIN} {_sql_history.TABLE}",
+    + f"{GROUPS} {_sql_orders.TABLE} {_sql_workers.AGAIN} {_sql_history.TABLE}"
+    + f"{_sql_limits.INDEXES} {_sql_limits.TABLE}",
 }
 
 
@@ -94,6 +97,7 @@ def prepare(db: Database, paths: list[str]) -> list[None]:
     _require(db, paths[0], SCHEDULES, PLANS)
     _require(db, paths[0], _sql_orders.NAME, _sql_orders.COLUMNS)
     _require(db, paths[0], HISTORY, TALLIED)
+    _require(db, paths[0], _rates.NAME, _rates.COLUMNS)
     return [None] * len(paths)
 
 
@@ -191,6 +195,7 @@ def prune(db: Database, calls: list[tuple[datetime, int]]) -> list[int]:
     for before, limit in calls:
         db.execute(f"delete from errands_jobs where id in ({old} limit ?)", (ms(before), limit))
         answers.append(db.changes())
+        _sql_limits.forget(db, before)
     return answers
 
 

@@ -11,10 +11,11 @@ from datetime import datetime
 from typing import Any, Self
 
 from .._clock import local_time
-from .._job import Job, State
+from .._job import NEVER, Job, State
 from .._store import Claim, OnConflict, Query, rival_within
 from ..errors import JobExists, UnfitConnection
 from ._bell import Bell, is_news
+from ._memory_limits import Ledger
 from ._memory_records import Records
 from ._rows import is_stored
 
@@ -41,6 +42,7 @@ class MemoryStore(Records):
         self._jobs: dict[str, Job] = {}
         self._keys: dict[str, str] = {}
         self._heaps: defaultdict[Place, list[Entry]] = defaultdict(list)
+        self._ledger = Ledger()
         self._lock = threading.RLock()  # `extend` comes from another thread
         super().__init__(Bell())
         self.listen = self._bell.listen
@@ -71,6 +73,8 @@ class MemoryStore(Records):
         """See `Store.claim`."""
         claimed: list[Job] = []
         with self._lock:
+            if claim.limits:
+                return self._ledger.claim(claim, self._look, self._due_beside, self._put)
             passed: list[tuple[Place, Entry]] = []  # jobs of tasks that the worker does not know
             while len(claimed) < claim.limit:
                 heads = [
@@ -89,13 +93,24 @@ class MemoryStore(Records):
     async def next_free(self, claim: Claim) -> datetime | None:
         """See `Store.next_free`."""
         with self._lock:
-            wanted = self._unfinished(claim)
-            return min((job.free_at for job in wanted), default=None)
+            coming = (job.free_at for job in self._unfinished(claim) if job.free_at < NEVER)
+            return min(coming, default=None)
+
+    async def unblock(self, claim: Claim) -> int:
+        """See `Store.unblock`."""
+        with self._lock:
+            freed = self._ledger.unblock(claim, self._put)
+        if freed:
+            self._bell.ring()
+        return freed
 
     async def save(self, jobs: Sequence[Job]) -> set[str]:
         """See `Store.save`."""
         with self._lock:
             saved = {job.id for job in jobs if self._save(job)}
+            freed = self._ledger.pass_on(jobs, self._put)
+        if freed:
+            self._bell.ring()
         self._ring(job for job in jobs if job.id in saved)
         return saved
 
@@ -123,7 +138,10 @@ class MemoryStore(Records):
             removed = [job for job in jobs if self._at_version(job)]
             for job in removed:
                 self._forget(job.id)
-            return {job.id for job in removed}
+            freed = self._ledger.pass_on([job.unclaimed() for job in removed], self._put)
+        if freed:
+            self._bell.ring()
+        return {job.id for job in removed}
 
     async def get(self, job_id: str) -> Job | None:
         """See `Store.get`."""
@@ -227,6 +245,7 @@ class MemoryStore(Records):
         return is_stored(job, there)
 
     def _put(self, job: Job) -> Job:
+        self._ledger.note(self._jobs.get(job.id), job)
         self._jobs[job.id] = job
         if not job.is_final:
             heapq.heappush(self._heaps[job.queue, job.priority], (job.free_at, job.id))
@@ -238,6 +257,7 @@ class MemoryStore(Records):
 
     def _forget(self, job_id: str) -> None:
         job = self._jobs.pop(job_id)
+        self._ledger.note(job, None)
         if job.key and self._keys.get(job.key) == job_id:
             del self._keys[job.key]
 
@@ -264,6 +284,32 @@ class MemoryStore(Records):
             if job is not None:
                 passed.append((place, entry))
         return None
+
+    def _look(self, claim: Claim, limit: int) -> list[Job]:
+        """The jobs that are to be claimed first, so many at the most."""
+        found: dict[str, Job] = {}
+        passed: list[tuple[Place, Entry]] = []
+        while len(found) < limit:
+            heads = [
+                (-place[1], head, place)
+                for place in self._places(claim)
+                if (head := self._head(place, claim, passed))
+            ]
+            if not heads:
+                break
+            _, (_, job_id), place = min(heads)
+            passed.append((place, heapq.heappop(self._heaps[place])))
+            found[job_id] = self._jobs[job_id]  # once, also if it has two entries
+        for place, entry in passed:
+            heapq.heappush(self._heaps[place], entry)
+        return list(found.values())
+
+    def _due_beside(self, job: Job, now: datetime) -> list[Job]:
+        """The jobs of the same task, queue and priority that are due, in order."""
+        place = job.queue, job.priority
+        valid = {entry[1]: self._valid(place, entry) for entry in self._heaps[place]}
+        due = [j for j in valid.values() if j and j.task == job.task and j.free_at <= now]
+        return sorted(due, key=lambda j: (j.free_at, j.id))
 
     def _unfinished(self, claim: Claim) -> Iterator[Job]:
         for place in self._places(claim):

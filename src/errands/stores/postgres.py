@@ -13,7 +13,7 @@ from .._clock import local_time
 from .._finish import finish
 from .._heartbeat import Heartbeat
 from .._history import Tally
-from .._job import Job, State
+from .._job import WAITING, Job, State
 from .._order import Order, OrderKind
 from .._schedule import Schedule
 from .._store import Claim, OnConflict, Query
@@ -29,6 +29,7 @@ try:
         _borrowed_pg,
         _pg_adding,
         _pg_history,
+        _pg_limits,
         _pg_orders,
         _pg_schedules,
         _pg_schema,
@@ -73,6 +74,7 @@ class PostgresStore:
             ValueError: if the URL makes no sense, or has an option that there is not.
         """
         self._address = address = address_of(url)
+        self._unblocked = WAITING  # the key up to which was looked who is kept back
         self._bell = Bell()
         self.listen = self._bell.listen
         self._adding = Lane(address, width=2, settings=PLAIN_PLANS)
@@ -128,16 +130,26 @@ class PostgresStore:
 
     async def claim(self, claim: Claim) -> list[Job]:
         """See `Store.claim`."""
-        return await self._claiming.call(self._claim, claim, is_once=True)  # type: ignore[no-any-return]  # as above
+        work = _pg_limits.claim if claim.limits else self._claim
+        return await self._claiming.call(work, claim, is_once=True)  # type: ignore[no-any-return]  # as above
 
     async def next_free(self, claim: Claim) -> datetime | None:
         """See `Store.next_free`."""
         return await self._claiming.call(_pg_sql.next_free, claim)  # type: ignore[no-any-return]  # as above
 
+    async def unblock(self, claim: Claim) -> int:
+        """See `Store.unblock`."""
+        after = claim, self._unblocked
+        freed, self._unblocked = await self._claiming.call(_pg_limits.unblock, after)
+        if freed:
+            self._bell.ring()
+            self._crier.cry()
+        return int(freed)
+
     async def save(self, jobs: Sequence[Job]) -> set[str]:
         """See `Store.save`."""
-        saved = await self._saved(jobs)
-        self._tell([job for job in jobs if job.id in saved])
+        saved, freed = await self._saved(jobs)
+        self._tell([job for job in jobs if job.id in saved], freed)
         return saved
 
     async def save_within(self, connection: Any, jobs: Sequence[Job]) -> set[str]:
@@ -156,7 +168,10 @@ class PostgresStore:
 
     async def remove(self, jobs: Sequence[Job]) -> set[str]:
         """See `Store.remove`."""
-        return await self._saving.call(_pg_sql.remove, jobs, is_once=True)  # type: ignore[no-any-return]  # as above
+        removed: set[str]
+        removed, freed = await self._saving.call(_pg_limits.remove, jobs, is_once=True)
+        self._tell([], freed)
+        return removed
 
     async def get(self, job_id: str) -> Job | None:
         """See `Store.get`."""
@@ -185,6 +200,7 @@ class PostgresStore:
 
     async def prune(self, before: datetime, limit: int) -> int:
         """See `Store.prune`."""
+        await self._looking.call(_pg_limits.forget, before)
         return await self._looking.call(_pg_sql.prune, (before, limit), is_once=True)  # type: ignore[no-any-return]  # as above
 
     async def enlist(self, worker: str) -> None:
@@ -192,7 +208,8 @@ class PostgresStore:
         await self._presence.enlist(worker)
         # a worker's first claim has slots wait for it, so it is not to wait for a connection
         await self._claiming.call(self._claim, _nothing(worker), is_once=True)
-        await self._saving.call(_pg_sql.save, [])
+        await self._claiming.call(_pg_limits.claim, _nothing(worker), is_once=True)
+        await self._saving.call(_pg_limits.save, [])
 
     async def rescue(self, now: datetime) -> int:
         """See `Store.rescue`."""
@@ -310,17 +327,19 @@ class PostgresStore:
             await asyncio.gather(*(lane.close() for lane in self._lanes))
             await asyncio.to_thread(self._extending.close)
 
-    async def _saved(self, jobs: Sequence[Job]) -> set[str]:
+    async def _saved(self, jobs: Sequence[Job]) -> tuple[set[str], int]:
+        """Which were written, and how many others that freed."""
         try:
-            return await self._saving.call(_pg_sql.save, jobs)  # type: ignore[no-any-return]  # as above
+            return await self._saving.call(_pg_limits.save, jobs)  # type: ignore[no-any-return]  # as above
         except UniqueViolation:  # one of them would be the second of its key
             if len(jobs) == 1:
-                return set()
-            written = await asyncio.gather(*(self._saved([job]) for job in jobs))
-            return set[str]().union(*written)
+                return set(), 0
+            answers = await asyncio.gather(*(self._saved([job]) for job in jobs))
+            saved = set[str]().union(*(each for each, _ in answers))
+            return saved, sum(freed for _, freed in answers)
 
-    def _tell(self, jobs: Sequence[Job]) -> None:
-        if is_news(jobs):
+    def _tell(self, jobs: Sequence[Job], freed: int = 0) -> None:
+        if freed or is_news(jobs):
             self._ring()
 
     def _ring(self) -> None:

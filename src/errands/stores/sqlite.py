@@ -15,7 +15,7 @@ from .._clock import local_time
 from .._finish import finish
 from .._heartbeat import Heartbeat
 from .._history import Tally
-from .._job import Job, State
+from .._job import WAITING, Job, State
 from .._order import Order, OrderKind
 from .._schedule import Schedule
 from .._store import Claim, OnConflict, Query
@@ -25,7 +25,9 @@ from . import (
     _fork,
     _sql,
     _sql_history,
+    _sql_limits,
     _sql_orders,
+    _sql_passing,
     _sql_schedules,
     _sql_workers,
 )
@@ -63,6 +65,7 @@ class SQLiteStore:
         """
         self._path, self._synchronous, self._driver = _parsed(url)
         folder = self._path.with_name(f"{self._path.name}-workers")
+        self._unblocked = WAITING  # the key up to which was looked who is kept back
         self._bell = Bell()
         self._siblings = Siblings(folder, self._bell.ring)
         self._echo = Echo(self._ring)
@@ -122,11 +125,23 @@ class SQLiteStore:
         """See `Store.next_free`."""
         return await self._reader.call(_claims.next_free, claim)  # type: ignore[no-any-return]  # as above
 
+    async def unblock(self, claim: Claim) -> int:
+        """See `Store.unblock`."""
+        if not await self._reader.call(_sql_limits.has_blocked, None):
+            return 0
+        freed, self._unblocked = await self._writer.call(
+            _sql_limits.unblock, (claim, self._unblocked)
+        )
+        if freed:
+            self._ring()
+        return int(freed)
+
     async def save(self, jobs: Sequence[Job]) -> set[str]:
         """See `Store.save`."""
-        saved: set[str] = await self._writer.call(_sql.save, jobs, is_small=len(jobs) <= FEW)
-        self._tell([job for job in jobs if job.id in saved])
-        return saved
+        is_small = len(jobs) <= FEW
+        saved, freed = await self._writer.call(_sql_passing.save, jobs, is_small=is_small)
+        self._tell([job for job in jobs if job.id in saved], freed)
+        return saved  # type: ignore[no-any-return]  # as above
 
     async def save_within(self, connection: Any, jobs: Sequence[Job]) -> set[str]:
         """See `Store.save_within`."""
@@ -144,7 +159,9 @@ class SQLiteStore:
 
     async def remove(self, jobs: Sequence[Job]) -> set[str]:
         """See `Store.remove`."""
-        return await self._writer.call(_sql.remove, jobs)  # type: ignore[no-any-return]  # as above
+        removed, freed = await self._writer.call(_sql_passing.remove, jobs)
+        self._tell([], freed)
+        return removed  # type: ignore[no-any-return]  # as above
 
     async def get(self, job_id: str) -> Job | None:
         """See `Store.get`."""
@@ -278,8 +295,8 @@ class SQLiteStore:
             raise
         return db
 
-    def _tell(self, jobs: Sequence[Job]) -> None:
-        if is_news(jobs):
+    def _tell(self, jobs: Sequence[Job], freed: int = 0) -> None:
+        if freed or is_news(jobs):
             self._ring()
 
     def _ring(self) -> None:
