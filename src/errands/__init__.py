@@ -5,6 +5,7 @@ from ._app import Errands
 from ._background import AddingLater, BackgroundTasks
 from ._clock import Clock, Timer
 from ._cron import Cron, cron
+from ._group import Group
 from ._heartbeat import Heartbeat
 from ._history import Sketch, Tally
 from ._hooks import EventName, Hook
@@ -39,6 +40,7 @@ __all__ = [
     "ErrandsError",
     "EventName",
     "Every",
+    "Group",
     "Heartbeat",
     "Hook",
     "Job",
