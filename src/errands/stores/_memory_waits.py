@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import chain
 
 from .._job import Job, State
@@ -61,18 +61,26 @@ class Waits:
         for child in self._children.pop(job_id, ()):
             self._parents[child].discard(job_id)
 
-    def require_no_circle(self, job: Job) -> None:
-        """Refuse a job that would wait for itself, by way of jobs that are stored.
+    def require_no_circle(self, new: Mapping[str, Job], ids: Collection[str]) -> None:
+        """Refuse jobs that would wait for themselves, by way of others.
+
+        Args:
+            new: What is to be stored, by id.
+            ids: Those to look at.
 
         Raises:
-            ValueError: saying so.
+            ValueError: naming one.
         """
-        above, more = set[str](), set(job.waits_for)
-        while more:
-            above |= more
-            more = set(chain.from_iterable(self._parents.get(each, ()) for each in more)) - above
-        if job.id in above:
-            raise refusal_of_circle(job)
+        for job_id in ids:
+            above, more = set[str](), set(new[job_id].waits_for)
+            while more:
+                above |= more
+                more = set(chain.from_iterable(self._above(each, new) for each in more)) - above
+            if job_id in above:
+                raise refusal_of_circle(new[job_id])
+
+    def _above(self, job_id: str, new: Mapping[str, Job]) -> Iterable[str]:
+        return new[job_id].waits_for if job_id in new else self._parents.get(job_id, ())
 
     def _is_free(self, job: Job) -> bool:
         return is_kept_back(job) and not self._owed.get(job.id)

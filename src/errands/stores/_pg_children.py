@@ -30,11 +30,10 @@ async def _add_one(on_conflict: OnConflict, session: Session, jobs: Sequence[Job
     ready = settled(jobs, there)
     [kept] = await _pg_adding.BY[on_conflict](session, [ready])
     require_kept(ready, kept, there)
-    if on_conflict == "replace":
-        own = {job.id for job in jobs}
-        await require_no_circle(session, [job for job in kept if job.id not in own])
-    known = {job.id: job.state for job in kept} | there
-    await keep(session, new_children(ready, kept), known)
+    children = new_children(ready, kept)
+    await keep(session, children, {job.id: job.state for job in kept} | there)
+    replaced = {stays.id for job, stays in zip(jobs, kept, strict=True) if stays.id != job.id}
+    await require_no_circle(session, [job for job in children if job.id in replaced])
     return kept
 
 

@@ -23,8 +23,8 @@ def _add(db: Database, jobs: Sequence[Job], on_conflict: OnConflict) -> list[Job
     ready = settled(jobs, there)
     [kept] = work(db, [(ready, on_conflict)])
     require_kept(ready, kept, there)
-    if on_conflict == "replace":
-        own = {job.id for job in jobs}
-        require_no_circle(db, [job for job in kept if job.id not in own])
-    keep(db, new_children(ready, kept))
+    children = new_children(ready, kept)
+    keep(db, children)
+    replaced = {stays.id for job, stays in zip(jobs, kept, strict=True) if stays.id != job.id}
+    require_no_circle(db, [job for job in children if job.id in replaced])
     return kept

@@ -239,12 +239,14 @@ class MemoryStore(Records):
             if rival is None or (on_conflict == "replace" and rival.state is State.RUNNING):
                 answers.append(job)
             elif on_conflict == "replace":
-                self._waits.require_no_circle(rival.replaced(job))
                 answers.append(rival.replaced(job))
             else:
                 answers.append(rival)
             if job.key and not job.is_final:
                 keys[job.key] = answers[-1]
+        replaced = {now.id for job, now in zip(jobs, answers, strict=True) if now.id != job.id}
+        if on_conflict == "replace":
+            self._waits.require_no_circle({job.id: job for job in answers}, replaced)
         return answers
 
     def _free(self, jobs: Sequence[Job]) -> list[Job]:

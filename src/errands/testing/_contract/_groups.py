@@ -233,6 +233,17 @@ class Groups:
                 await store.add([after(parent, key="k")], "replace")
         assert first == await store.get(first.id)
 
+    async def test_a_replacement_in_one_addition_closes_no_circle(self, store: Store) -> None:
+        """With what comes before it there, or between."""
+        first, between = job(key="k"), job()
+        for jobs in (
+            [first, after(first, key="k")],
+            [first, after(first, id=between.id), after(between, key="k")],
+        ):
+            with pytest.raises(ValueError, match="would wait for itself"):
+                await store.add(jobs, "replace")
+        assert [] == await store.find(Query())
+
     async def test_a_refused_addition_leaves_no_trace(self, store: Store) -> None:
         """With `raise`, neither parent nor child is kept."""
         await store.add([job(key="k")])
