@@ -29,7 +29,8 @@ from errands import (
     State,
     Store,
 )
-from errands.errors import JobExists
+from errands._job import NEVER, WAITING
+from errands.errors import JobExists, UnknownJob
 from errands.stores import store_at
 from errands.stores.memory import MemoryStore
 
@@ -56,6 +57,8 @@ new_jobs = st.lists(
         st.sampled_from(
             [(None, None), ("c", None), ("d", None), (None, "r"), ("c", "r")]
         ),  # limits
+        st.sampled_from([None, "g"]),  # group
+        st.lists(numbers, max_size=2),  # whom it waits for, of those that were made before
     ),
     min_size=1,
     max_size=3,
@@ -110,9 +113,16 @@ START: list[Step] = [  # so that there is something to change from the beginning
     (
         "add",
         [
-            ("k", "q", 0, "t", 0, (None, None)),
-            (None, "q", 0, "t", 0, (None, None)),
-            (None, "r", 1, "t", 0, ("c", None)),
+            ("k", "q", 0, "t", 0, (None, None), "g", []),
+            (None, "q", 0, "t", 0, (None, None), None, []),
+        ],
+        "keep",
+    ),
+    (
+        "add",
+        [
+            (None, "r", 1, "t", 0, ("c", None), "g", []),
+            (None, "q", 0, "t", 0, (None, None), "g", [0]),
         ],
         "keep",
     ),
@@ -140,15 +150,18 @@ class World:
 
     async def add(self, rows: list[Step], on_conflict: OnConflict) -> Any:
         jobs = []
-        for key, queue, priority, task, wait, (concurrency_key, rate_key) in rows:
+        for key, queue, priority, task, wait, limits, group, parents in rows:
+            concurrency_key, rate_key = limits
             if len(self.seen) == MOST:
                 break
             due = self.now + wait * SECOND
             new = Job(
                 id=f"{len(self.seen):02}", task=task, payload="{}", queue=queue, key=key,
-                priority=priority, due_at=due, free_at=due, added_at=self.now,
+                priority=priority, due_at=due, free_at=due, added_at=self.now, group=group,
                 concurrency_key=concurrency_key, rate_key=rate_key,
             )  # fmt: skip  # a row
+            if ids := tuple(f"{number:02}" for number in parents if number < len(self.seen)):
+                new = replace(new, waits_for=ids, blocked_by=WAITING, free_at=NEVER)
             self.seen.append(new)
             self.made.append(new)
             jobs.append(new)
@@ -156,9 +169,14 @@ class World:
             return self.look(await self.store.add(jobs, on_conflict))
         except JobExists as error:
             return "JobExists", error.job
+        except (UnknownJob, ValueError) as error:
+            return type(error), str(error)
 
     async def add_again(self, number: int) -> Any:
-        return self.look(await self.store.add(self.made[number : number + 1]))
+        try:
+            return self.look(await self.store.add(self.made[number : number + 1]))
+        except UnknownJob as error:
+            return str(error)
 
     async def claim(self, worker: str, queues: Any, tasks: Any, limit: int, limits: Any) -> Any:
         claim = self.wanted(worker, queues, tasks, limit, limits)
@@ -228,7 +246,8 @@ class World:
     async def contents(self) -> Any:
         """Everything that is kept."""
         counts = {pair: number for pair, number in (await self.store.count()).items() if number}
-        return await self.store.find(Query(limit=1000)), counts
+        states = await self.store.states([job.id for job in self.seen])
+        return await self.store.find(Query(limit=1000)), counts, states, await self.store.group("g")
 
     def wanted(
         self, worker: str, queues: Any, tasks: Any, limit: int, limits: Any = MappingProxyType({})
@@ -310,7 +329,7 @@ def test_a_world_remembers_what_it_saw() -> None:
 
     async def live() -> None:
         world = World(MemoryStore())
-        await world.take(("add", [(None, "q", 0, "t", 0, (None, None))], "keep"))
+        await world.take(("add", [(None, "q", 0, "t", 0, (None, None), None, [])], "keep"))
         await world.take(("claim", "v", None, ("t",), 1, {}))
         assert ["00"] == await world.take(("save", [(0, "done")]))
         assert {"00"} == await world.take(("save_again", 0))

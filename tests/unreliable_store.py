@@ -20,6 +20,7 @@ from typing import Any, NamedTuple, Self, TypeVar
 
 from errands import (
     Claim,
+    Group,
     Heartbeat,
     Job,
     OnConflict,
@@ -248,6 +249,14 @@ class UnreliableStore:
     async def get(self, job_id: str) -> Job | None:
         """See `Store.get`."""
         return await self._call("get", lambda: self.inner.get(job_id))
+
+    async def states(self, ids: Collection[str]) -> Mapping[str, State]:
+        """See `Store.states`."""
+        return await self._call("states", lambda: self.inner.states(ids))
+
+    async def group(self, name: str) -> Group:
+        """See `Store.group`."""
+        return await self._call("group", lambda: self.inner.group(name))
 
     async def find(self, query: Query) -> list[Job]:
         """See `Store.find`."""

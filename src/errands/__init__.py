@@ -6,6 +6,7 @@ from ._background import AddingLater, BackgroundTasks
 from ._clock import Clock, Timer
 from ._cron import Cron, cron
 from ._door import Door
+from ._group import Group
 from ._heartbeat import Heartbeat
 from ._history import Sketch, Tally
 from ._hooks import EventName, Hook
@@ -42,6 +43,7 @@ __all__ = [
     "ErrandsError",
     "EventName",
     "Every",
+    "Group",
     "Heartbeat",
     "Hook",
     "Job",

@@ -15,11 +15,12 @@ from ._declared import Declaration, require_spec
 from ._door import Door
 from ._engine import Engine
 from ._following import Following
+from ._grouping import Grouping
 from ._heartbeat import Heartbeat
 from ._history import KEPT, MINUTE, STEPS, Tally
 from ._job import Job, State
 from ._limit import Limit, Rate, limits_of
-from ._options import DEFAULT, Options, Seconds, seconds
+from ._options import DEFAULT, IfFailed, Options, Seconds, ids_of, seconds
 from ._results import id_of, result
 from ._retry import Retry
 from ._runner import Middleware
@@ -39,7 +40,7 @@ R = TypeVar("R")
 DAY = 86_400.0
 
 
-class Errands(Following, Serving, Steering):
+class Errands(Following, Serving, Steering, Grouping):
     """Background tasks for one application.
 
     Args:
@@ -266,6 +267,8 @@ class Errands(Following, Serving, Steering):
         queue: str | None = None,
         priority: int | None = None,
         group: str | None = None,
+        waits_for: Iterable[Job | str] = (),
+        if_failed: IfFailed = "cancel",
         connection: Any = None,
     ) -> Adding:
         """Say more about the job that the next `add_task` makes.
@@ -280,6 +283,10 @@ class Errands(Following, Serving, Steering):
             queue: Instead of the task's own.
             priority: Instead of the task's own.
             group: Which jobs it is counted, cancelled and retried with.
+            waits_for: Jobs, or their ids, that are to end before it starts; in it
+                `current_job().parents()` gives what they returned.
+            if_failed: If one of those failed, or was cancelled: `cancel` this one, too, or
+                `run` it all the same.
             connection: A connection of yours to the database of the store, with a transaction
                 open. The job is there once that is committed, and never if it is rolled back.
                 See `docs/transactions.md` for the kinds.
@@ -289,7 +296,7 @@ class Errands(Following, Serving, Steering):
         """
         options = Options(
             after=after, at=at, key=key, on_conflict=on_conflict, queue=queue, priority=priority,
-            group=group, connection=connection,
+            group=group, waits_for=ids_of(waits_for), if_failed=if_failed, connection=connection,
         )  # fmt: skip  # a call
         return Adding(self._engine, options)
 

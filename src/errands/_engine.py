@@ -316,7 +316,7 @@ class Engine:
         for job in jobs:
             if self._worker is not None and job.worker == self._worker.name:
                 self._worker.start_held(job)
-        if later := [job.freed() for job in jobs if job.is_bound and job.free_at > job.due_at]:
+        if later := [job.due_again() for job in jobs if job.is_bound and job.free_at > job.due_at]:
             self.keep_up(self._free(later))
 
     async def drop(self, jobs: Sequence[Job]) -> None:

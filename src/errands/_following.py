@@ -10,7 +10,8 @@ from ._engine import Engine
 from ._events import events
 from ._job import Job
 from ._options import Seconds, seconds
-from ._results import id_of, value_of, wait_or_202
+from ._parents import value_of
+from ._results import id_of, wait_or_202
 from .errors import SetupError
 
 
@@ -30,7 +31,7 @@ class Following:
         """
         if not job.is_final:
             raise ValueError(f"job {job.id} is {job.state}: its value is known once it has ended")
-        return value_of(self._engine, job)
+        return value_of(self._engine.tasks, job)
 
     def events(self, job: Job | str) -> AsyncGenerator[Job, None]:
         """The job as it is now, and again at each change of it, until it has ended.

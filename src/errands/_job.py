@@ -213,20 +213,34 @@ class Job:
         again = now + timedelta(milliseconds=round(wait * 1000))
         return self._queued(again, history=self._ended(Outcome.FAILED, now, error))
 
-    def cancelled(self, now: datetime) -> Job:
-        """Ended by a person or a program before it was done."""
-        return self._finished(State.CANCELLED, Outcome.CANCELLED, now)
+    def cancelled(self, now: datetime, why: str | None = None) -> Job:
+        """Ended by a person or a program before it was done; `why`, if it had been claimed."""
+        return self._finished(State.CANCELLED, Outcome.CANCELLED, now, why)
 
     def retried(self, now: datetime) -> Job:
-        """Asked for again by a person: due at once, all attempts given back."""
-        return self._queued(now, attempt=0, finished_at=None, result=None, is_cancelling=False)
+        """Asked for again by a person: due at once, all attempts given back.
+
+        One with `waits_for` waits once more, as those may have been asked for again, too; where
+        all of them have ended, the store frees it at once.
+        """
+        again = self._queued(now, attempt=0, finished_at=None, result=None, is_cancelling=False)
+        return again._with(free_at=NEVER, blocked_by=WAITING) if self.waits_for else again
+
+    def freed(self, now: datetime) -> Job:
+        """Kept back no longer: what it waited for has ended."""
+        return self._with(free_at=max(now, self.due_at), blocked_by=None, version=self.version + 1)
+
+    def returned(self) -> Job:
+        """Handed back before it started, to wait: what it waits for was asked for once more."""
+        again = self._queued(NEVER, attempt=self.attempt - 1, started_at=None)
+        return again._with(blocked_by=WAITING)
 
     def released(self, now: datetime) -> Job:
         """Handed back unfinished by a worker that stops; the attempt does not count."""
         ended = self._ended(Outcome.RELEASED, now, None)
         return self._queued(max(now, self.due_at), attempt=self.attempt - 1, history=ended)
 
-    def freed(self) -> Job:
+    def due_again(self) -> Job:
         """Due as it was asked for, after it was held back while it was queued."""
         return self._queued(self.due_at)
 

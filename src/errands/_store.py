@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol, Self
 
+from ._group import Group
 from ._heartbeat import Heartbeat
 from ._history import Tally
 from ._job import Job, State
@@ -97,7 +98,13 @@ class Store(Protocol):
         A job whose id is there already is not kept again: an addition whose answer was lost
         may be repeated. One that has ended is in conflict with nobody.
 
+        A job that is `blocked_by` `WAITING` is kept like that only if one of its `waits_for`
+        has not ended, here or among the jobs themselves; else it is free when it is due.
+
         Raises:
+            UnknownJob: if one of those is neither here nor among the jobs.
+            ValueError: if jobs would wait for each other in a circle. Then, as with the others,
+                none of them is kept.
             JobExists: with `raise`, if there is a conflict, also one among the jobs themselves;
                 then none of them is kept.
         """
@@ -152,6 +159,10 @@ class Store(Protocol):
         stored already counts as written: a save whose answer was lost may be repeated.
         The key is not written: `replace` may have taken it. Nor is `is_cancelling`, but that a
         job which had ended is asked to be cancelled no longer.
+
+        With a job that ends, those that are `blocked_by` `WAITING`, and have nobody left to wait
+        for, become `Job.freed`: both are written, or neither. How it ended does not matter. One
+        that is saved as waiting is freed at once, if all of its `waits_for` have ended.
         """
         ...
 
@@ -176,11 +187,22 @@ class Store(Protocol):
         ...
 
     async def remove(self, jobs: Sequence[Job]) -> set[str]:
-        """Forget each job that is still at its version, and answer with the ids."""
+        """Forget each job that is still at its version, and answer with the ids.
+
+        Who waited for one of them waits for it no longer.
+        """
         ...
 
     async def get(self, job_id: str) -> Job | None:
         """The job of this id, if there is one."""
+        ...
+
+    async def states(self, ids: Collection[str]) -> Mapping[str, State]:
+        """The state of each job of these ids; one that there is not is missing."""
+        ...
+
+    async def group(self, name: str) -> Group:
+        """How far the jobs of a group are. This is asked often, and must not read the jobs."""
         ...
 
     async def find(self, query: Query) -> list[Job]:
@@ -200,7 +222,10 @@ class Store(Protocol):
         ...
 
     async def prune(self, before: datetime, limit: int) -> int:
-        """Forget at most `limit` jobs that finished earlier, and say how many."""
+        """Forget at most `limit` jobs that finished earlier, and say how many.
+
+        Those are kept that an unfinished job has among its `waits_for`.
+        """
         ...
 
     async def enlist(self, worker: str) -> None:

@@ -14,6 +14,7 @@ from ._clock import Clock
 from ._heartbeat import Heartbeat
 from ._helm import Helm
 from ._job import Job
+from ._parents import Parents
 from ._pulse import Pulse, own_version
 from ._renewer import Renewer
 from ._runner import Middleware
@@ -73,6 +74,7 @@ class Worker:
         )  # fmt: skip  # a call
         self._runs.advanced = advanced
         self._suspicion = Suspicion(store, clock, patience, self._runs)
+        self._parents = Parents(store, clock, patience, ended)
         self._helm = Helm(store, clock, patience, self.name, self._runs, slots)
         self._claimer = Claimer(
             store, clock, patience, self._runs, self._wanted, self._freed, self._sift
@@ -229,7 +231,8 @@ class Worker:
 
     async def _sift(self, claimed: list[Job]) -> list[Job]:
         """Those that are to start; the others have gone back."""
-        return await self._suspicion.sift(await self._helm.sift(claimed))
+        ready = await self._parents.sift(await self._helm.sift(claimed))
+        return await self._suspicion.sift(ready)
 
     def _state(self) -> dict[str, int]:
         return {"running": self._runs.running, "slots": self._helm.slots}

@@ -20,6 +20,7 @@ from . import _pg_sql, _rates
 from ._pg_link import Row, Session
 from ._pg_statements import CLAIM_THESE, CLAIM_WITHIN, UPDATE, ids_of, wanted
 from ._rows import CHANGING, NAMES, UNFINISHED, as_job, as_json, changed, ms
+from ._waits import Saved
 
 PORTION = 2000  # jobs that are looked at together
 MOST = 10_000  # jobs that one claim blocks; the next one goes on
@@ -102,33 +103,31 @@ async def claim(session: Session, calls: list[Claim]) -> list[list[Job]]:
     return [await _claim(session, call) for call in calls]
 
 
-async def save(session: Session, calls: list[Sequence[Job]]) -> list[tuple[set[str], int]]:
+async def save(session: Session, calls: list[Sequence[Job]]) -> list[Saved]:
     """As `_pg_sql.save`; each job that does not run any more gives its place to another.
-
-    Answers also with how many jobs were freed by all calls together.
 
     Raises:
         UniqueViolation: as that does.
     """
     left = _left([job for jobs in calls for job in jobs])
     if not left:
-        return [(saved, 0) for saved in await _pg_sql.save(session, calls)]
+        return await _pg_sql.save(session, calls)
     async with session.quickly():
         answers = await _pg_sql.save(session, calls)
         freed = await _pass_on(session, left)
-        return [(saved, freed) for saved in answers]
+        return [Saved.of(saved, frees=saved.frees or freed > 0) for saved in answers]
 
 
-async def remove(session: Session, calls: list[Sequence[Job]]) -> list[tuple[set[str], int]]:
+async def remove(session: Session, calls: list[Sequence[Job]]) -> list[Saved]:
     """As `_pg_sql.remove`, and as `save`."""
     every = [job.unclaimed() for jobs in calls for job in jobs]
     if not _left(every):
-        return [(removed, 0) for removed in await _pg_sql.remove(session, calls)]
+        return await _pg_sql.remove(session, calls)
     async with session.quickly():
         answers = await _pg_sql.remove(session, calls)
         gone = set[str]().union(*answers)
         freed = await _pass_on(session, _left([job for job in every if job.id in gone]))
-        return [(removed, freed) for removed in answers]
+        return [Saved.of(removed, frees=removed.frees or freed > 0) for removed in answers]
 
 
 async def unblock(session: Session, calls: list[tuple[Claim, str]]) -> list[tuple[int, str]]:

@@ -33,7 +33,8 @@ PLAIN_PLANS = {
     "max_parallel_workers_per_gather": "0",
     "plan_cache_mode": "force_generic_plan",
 }
-TABLE = r"\b(errands_(?:jobs|meta|enlisted|history|orders|rates|schedules|workers))\b"
+_NAMES = "enlisted|history|jobs|meta|orders|rates|schedules|waits|workers"
+TABLE = rf"\b(errands_(?:{_NAMES}))\b"
 SET = """
 select count(set_config(name, value, {}))
 from unnest(%s::text[], %s::text[]) as told (name, value)

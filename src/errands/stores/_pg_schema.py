@@ -9,10 +9,12 @@ from psycopg import errors, sql
 
 from ..errors import NotAStore, SchemaTooNew, SetupError, StoreUnavailable
 from ._beats import COLUMNS as BEATS
+from ._pg_groups import TABLE as GROUPS
 from ._pg_history import TABLE as HISTORY
 from ._pg_link import Row, Session
 from ._pg_orders import COLUMNS as ORDERED
 from ._pg_orders import TABLE as ORDERS
+from ._pg_waits import TABLE as WAITS
 from ._plans import COLUMNS as PLANS
 from ._rates import COLUMNS as RATES
 from ._rows import COLUMNS, FINISHED, UNFINISHED
@@ -37,9 +39,6 @@ LATER_COLUMNS = (  # that older versions did not have
     'concurrency_key text collate "C"', 'rate_key text collate "C"', "is_cancelling bigint",
     'blocked_by text collate "C"',
 )  # fmt: skip  # a row
-GROUPS = """
-create index errands_group on errands_jobs (group_name, state) where group_name is not null;
-"""
 LIMITS = """
 create index errands_limited on errands_jobs (concurrency_key)
     where concurrency_key is not null and state = 'running';
@@ -74,6 +73,7 @@ create table errands_workers (
 );
 {GROUPS}
 {LIMITS}
+{WAITS}
 {SCHEDULES}
 {ORDERS}
 {HISTORY}
@@ -87,19 +87,22 @@ OURS: Mapping[str, Sequence[str]] = {
     "errands_workers": [name for name in BEATS if name != "tasks"],
     "errands_schedules": PLANS,
     "errands_orders": ORDERED,
+    "errands_waits": ("parent", "child", "is_over"),
     "errands_history": TALLIED,
     "errands_rates": RATES,
 }
 LATER = (
     "errands_schedules",
     "errands_orders",
+    "errands_waits",
     "errands_history",
     "errands_rates",
 )  # tables that older versions did not have
 UPGRADES: Mapping[int, str] = {  # from this version to the next
     1: SCHEDULES,
     2: "".join(f"alter table errands_jobs add column {each};" for each in LATER_COLUMNS)
-    + f"{GROUPS} {ORDERS} alter table errands_workers add column tasks text; {HISTORY} {LIMITS}",
+    + f"{GROUPS} {WAITS} {ORDERS} alter table errands_workers add column tasks text; {HISTORY}"
+    + LIMITS,
 }
 
 LOCK = "select pg_advisory_xact_lock(hashtextextended(%(name)s, 0))"

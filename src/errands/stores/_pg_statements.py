@@ -33,11 +33,18 @@ INSERT = f"""
 insert into errands_jobs ({NAMES}) select {NAMES} from {given(COLUMNS)}
 on conflict do nothing returning id
 """
-UPDATE = f"""
+UPDATE_AWAITED = f"""
 update errands_jobs as j set {", ".join(f"{name} = new.{name}" for name in CHANGING)},
 is_cancelling = case when j.finished_at is null then j.is_cancelling end
 from {given(("id", *CHANGING))}
-where j.id = new.id and j.version = new.version - 1 returning j.id
+where j.id = new.id and j.version = new.version - 1 {{}} returning j.id
+"""
+# But for the end of a job that others may wait for: that is to free them, in one transaction.
+UPDATE = UPDATE_AWAITED.format("and (j.is_awaited is null or new.finished_at is null)")
+UPDATE_AWAITED = UPDATE_AWAITED.format("")
+REPLACE = f"""
+update errands_jobs as j set {", ".join(f"{name} = new.{name}" for name in COLUMNS)}
+from {given(COLUMNS)} where j.id = new.id returning j.id
 """
 REPORT = f"""
 update errands_jobs as j set progress = new.progress
@@ -179,11 +186,24 @@ select count(*) from (
 ) as found
 """
 COUNT = "select queue, state, count(*) from errands_jobs group by queue, state"
+# A job is needed as long as one that has not ended may look at it. Those that are picked are
+# locked, so that nobody can begin to wait for them; a second look sees who has just begun.
+IS_NEEDED = f"""(j.is_awaited is not null and exists (
+    select 1 from errands_waits as w join errands_jobs as child on child.id = w.child
+    where w.parent = j.id and child.{UNFINISHED}
+))"""
+PICK = f"""
+select j.id from errands_jobs as j
+where j.{FINISHED} and j.finished_at < %(before)s and not {IS_NEEDED}
+order by j.finished_at limit %(limit)s for update skip locked
+"""
 PRUNE = f"""
-delete from errands_jobs where ctid = any(array(
-    select ctid from errands_jobs where {FINISHED} and finished_at < %(before)s
-    order by finished_at limit %(limit)s for update skip locked
-)) returning id
+with pruned as (
+    delete from errands_jobs as j where j.id = any(%(ids)s::text[]) and not {IS_NEEDED} returning id
+), forgotten as (
+    delete from errands_waits as w using pruned where w.parent = pruned.id
+)
+select id from pruned
 """
 TIME = "select floor(extract(epoch from clock_timestamp()) * 1000)::bigint"
 SECRET = "select name, value from errands_meta where name = any(%(names)s::text[])"

@@ -8,16 +8,29 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from itertools import islice
 from typing import Any, Self
 
 from .._clock import local_time
+from .._group import Group
 from .._job import NEVER, Job, State
 from .._store import Claim, OnConflict, Query, rival_within
 from ..errors import JobExists, UnfitConnection
 from ._bell import Bell, is_news
+from ._memory_groups import Groups
 from ._memory_limits import Ledger
 from ._memory_records import Records
+from ._memory_waits import Waits
 from ._rows import is_stored
+from ._waits import (
+    are_kept_back,
+    family_of,
+    is_kept_back,
+    new_children,
+    require_kept,
+    settled,
+    wait,
+)
 
 Place = tuple[str, int]  # a queue and a priority: one heap each
 Entry = tuple[datetime, str]  # from when a job is free, and its id
@@ -41,6 +54,7 @@ class MemoryStore(Records):
             raise ValueError(f"{url!r}: a store in memory has no name, write 'memory:'")
         self._jobs: dict[str, Job] = {}
         self._keys: dict[str, str] = {}
+        self._waits, self._groups = Waits(self._jobs), Groups(self._jobs)
         self._heaps: defaultdict[Place, list[Entry]] = defaultdict(list)
         self._ledger = Ledger()
         self._lock = threading.RLock()  # `extend` comes from another thread
@@ -57,9 +71,8 @@ class MemoryStore(Records):
     async def add(self, jobs: Sequence[Job], on_conflict: OnConflict = "keep") -> list[Job]:
         """See `Store.add`."""
         with self._lock:
-            if on_conflict == "raise":
-                self._refuse_rivals(jobs)
-            kept = [self._keep(job, on_conflict) for job in jobs]
+            add = self._kept_in_order if wait(jobs) else self._kept
+            kept = add(jobs, on_conflict)
         self._ring(kept)
         return kept
 
@@ -108,10 +121,12 @@ class MemoryStore(Records):
         """See `Store.save`."""
         with self._lock:
             saved = {job.id for job in jobs if self._save(job)}
-            freed = self._ledger.pass_on(jobs, self._put)
-        if freed:
+            changed = [job for job in jobs if job.id in saved]
+            freed = self._free(changed)
+            passed = self._ledger.pass_on(jobs, self._put)
+        if passed:
             self._bell.ring()
-        self._ring(job for job in jobs if job.id in saved)
+        self._ring([*freed, *changed])
         return saved
 
     async def save_within(self, connection: Any, jobs: Sequence[Job]) -> set[str]:
@@ -136,16 +151,26 @@ class MemoryStore(Records):
         """See `Store.remove`."""
         with self._lock:
             removed = [job for job in jobs if self._at_version(job)]
-            for job in removed:
-                self._forget(job.id)
-            freed = self._ledger.pass_on([job.unclaimed() for job in removed], self._put)
-        if freed:
+            freed = [free for job in removed for free in self._forget(job.id)]
+            passed = self._ledger.pass_on([job.unclaimed() for job in removed], self._put)
+        if passed:
             self._bell.ring()
+        self._ring(freed)
         return {job.id for job in removed}
 
     async def get(self, job_id: str) -> Job | None:
         """See `Store.get`."""
         return self._jobs.get(job_id)
+
+    async def states(self, ids: Collection[str]) -> Mapping[str, State]:
+        """See `Store.states`."""
+        with self._lock:
+            return self._waits.states(ids)
+
+    async def group(self, name: str) -> Group:
+        """See `Store.group`."""
+        with self._lock:
+            return self._groups.group(name)
 
     async def find(self, query: Query) -> list[Job]:
         """See `Store.find`."""
@@ -177,7 +202,8 @@ class MemoryStore(Records):
     async def prune(self, before: datetime, limit: int) -> int:
         """See `Store.prune`."""
         with self._lock:
-            old = [j.id for j in self._jobs.values() if j.is_final and _ended(j) < before][:limit]
+            ended = (j.id for j in self._jobs.values() if j.is_final and _ended(j) < before)
+            old = list(islice((each for each in ended if not self._waits.is_needed(each)), limit))
             for job_id in old:
                 self._forget(job_id)
             return len(old)
@@ -208,6 +234,52 @@ class MemoryStore(Records):
     async def now(self) -> datetime:
         """See `Store.now`."""
         return local_time()
+
+    def _kept(self, jobs: Sequence[Job], on_conflict: OnConflict) -> list[Job]:
+        if on_conflict == "raise":
+            self._refuse_rivals(jobs)
+        return [self._keep(job, on_conflict) for job in jobs]
+
+    def _kept_in_order(self, jobs: Sequence[Job], on_conflict: OnConflict) -> list[Job]:
+        there = self._waits.states(family_of(jobs))
+        ready = settled(jobs, there)
+        if on_conflict != "raise":
+            require_kept(ready, self._foreseen(ready, on_conflict), there)
+        kept = self._kept(ready, on_conflict)
+        self._waits.keep(new_children(ready, kept))
+        return kept
+
+    def _foreseen(self, jobs: Sequence[Job], on_conflict: OnConflict) -> list[Job]:
+        """What the jobs will become, so that nothing is kept if one of them is refused."""
+        keys: dict[str, Job] = {}
+        answers = []
+        for job in jobs:
+            rival = self._rival(job) or keys.get(job.key or "")
+            if rival is None or (on_conflict == "replace" and rival.state is State.RUNNING):
+                answers.append(job)
+            elif on_conflict == "replace":
+                answers.append(rival.replaced(job))
+            else:
+                answers.append(rival)
+            if job.key and not job.is_final:
+                keys[job.key] = answers[-1]
+        replaced = {now.id for job, now in zip(jobs, answers, strict=True) if now.id != job.id}
+        if on_conflict == "replace":
+            self._waits.require_no_circle({job.id: job for job in answers}, replaced)
+        return answers
+
+    def _free(self, jobs: Sequence[Job]) -> list[Job]:
+        """Free those that wait for nobody, now that these jobs were saved."""
+        freed = []
+        ended = [job for job in jobs if job.is_final]
+        now = max(map(_ended, ended), default=None)
+        for job in ended:
+            freed += [self._put(each.freed(now or _ended(job))) for each in self._waits.end(job.id)]
+        if are_kept_back(jobs):
+            stored = [self._jobs[job.id] for job in jobs if is_kept_back(job)]
+            back = [job for job in stored if is_kept_back(job)]
+            freed += [self._put(each.freed(each.due_at)) for each in self._waits.keep(back)]
+        return freed
 
     def _keep(self, job: Job, on_conflict: OnConflict) -> Job:
         if job.id in self._jobs:
@@ -246,6 +318,7 @@ class MemoryStore(Records):
 
     def _put(self, job: Job) -> Job:
         self._ledger.note(self._jobs.get(job.id), job)
+        self._groups.put(self._jobs.get(job.id), job)
         self._jobs[job.id] = job
         if not job.is_final:
             heapq.heappush(self._heaps[job.queue, job.priority], (job.free_at, job.id))
@@ -255,11 +328,16 @@ class MemoryStore(Records):
             del self._keys[job.key]
         return job
 
-    def _forget(self, job_id: str) -> None:
+    def _forget(self, job_id: str) -> list[Job]:
+        """Drop a job, and answer with those that are free by that."""
         job = self._jobs.pop(job_id)
         self._ledger.note(job, None)
         if job.key and self._keys.get(job.key) == job_id:
             del self._keys[job.key]
+        freed = [self._put(each.freed(each.due_at)) for each in self._waits.end(job_id)]
+        self._waits.forget(job_id)
+        self._groups.forget(job)
+        return freed
 
     def _at_version(self, job: Job) -> Job | None:
         there = self._jobs.get(job.id)

@@ -11,6 +11,7 @@ from typing import Any, Self
 
 from .._clock import local_time
 from .._finish import finish
+from .._group import Group
 from .._heartbeat import Heartbeat
 from .._history import Tally
 from .._job import WAITING, Job, State
@@ -20,6 +21,7 @@ from .._store import Claim, OnConflict, Query
 from ..errors import SetupError, UnfitConnection
 from . import _fork
 from ._bell import Bell, is_news
+from ._waits import Saved, wait
 
 try:
     import psycopg
@@ -28,6 +30,8 @@ try:
     from . import (
         _borrowed_pg,
         _pg_adding,
+        _pg_children,
+        _pg_groups,
         _pg_history,
         _pg_limits,
         _pg_orders,
@@ -35,12 +39,13 @@ try:
         _pg_schema,
         _pg_sql,
         _pg_statements,
+        _pg_waits,
         _pg_workers,
     )
     from ._borrowed_pg import Borrowed, borrowed
     from ._pg_address import address_of
     from ._pg_errors import translated
-    from ._pg_lane import Lane
+    from ._pg_lane import Lane, Work
     from ._pg_link import PLAIN_PLANS, Link, Row, Session, ThreadLink, qualified
     from ._pg_presence import Crier, Presence
     from ._pg_trail import Trail
@@ -114,7 +119,7 @@ class PostgresStore:
     async def add(self, jobs: Sequence[Job], on_conflict: OnConflict = "keep") -> list[Job]:
         """See `Store.add`."""
         is_once = on_conflict != "keep"
-        kept = await self._adding.call(_pg_adding.BY[on_conflict], jobs, is_once=is_once)
+        kept = await self._adding.call(_work(jobs, on_conflict), jobs, is_once=is_once)
         self._tell(kept)
         return kept  # type: ignore[no-any-return]  # a lane carries anything
 
@@ -123,10 +128,10 @@ class PostgresStore:
     ) -> list[Job]:
         """See `Store.add_within`."""
         async with self._within(connection) as session:
-            [kept] = await _pg_adding.BY[on_conflict](session, [jobs])
+            [kept] = await _work(jobs, on_conflict)(session, [jobs])
             if is_news(kept):  # told at the commit, by the server; and to us as well
                 await _pg_sql.notify(session, [(self._presence.channel, "")])
-            return kept
+            return kept  # type: ignore[no-any-return]  # as above
 
     async def claim(self, claim: Claim) -> list[Job]:
         """See `Store.claim`."""
@@ -148,14 +153,17 @@ class PostgresStore:
 
     async def save(self, jobs: Sequence[Job]) -> set[str]:
         """See `Store.save`."""
-        saved, freed = await self._saved(jobs)
-        self._tell([job for job in jobs if job.id in saved], freed)
+        saved = await self._saved(jobs)
+        self._tell([job for job in jobs if job.id in saved], anyway=saved.frees)
         return saved
 
     async def save_within(self, connection: Any, jobs: Sequence[Job]) -> set[str]:
         """See `Store.save_within`."""
         async with self._within(connection) as session:
-            return await _borrowed_pg.save(session, jobs)
+            saved = await _borrowed_pg.save(session, jobs)
+            if saved.frees:
+                await _pg_sql.notify(session, [(self._presence.channel, "")])  # as above
+            return saved
 
     async def report(self, jobs: Collection[Job]) -> None:
         """See `Store.report`."""
@@ -168,9 +176,8 @@ class PostgresStore:
 
     async def remove(self, jobs: Sequence[Job]) -> set[str]:
         """See `Store.remove`."""
-        removed: set[str]
-        removed, freed = await self._saving.call(_pg_limits.remove, jobs, is_once=True)
-        self._tell([], freed)
+        removed: Saved = await self._saving.call(_pg_limits.remove, jobs, is_once=True)
+        self._tell((), anyway=removed.frees)
         return removed
 
     async def get(self, job_id: str) -> Job | None:
@@ -178,6 +185,17 @@ class PostgresStore:
         if "\0" in job_id:  # no text of the server's has one
             return None
         return await self._looking.call(_pg_sql.get, job_id)  # type: ignore[no-any-return]  # as above
+
+    async def states(self, ids: Collection[str]) -> Mapping[str, State]:
+        """See `Store.states`."""
+        known = [each for each in ids if "\0" not in each]  # as above
+        return await self._looking.call(_pg_waits.states, known)  # type: ignore[no-any-return]  # as above
+
+    async def group(self, name: str) -> Group:
+        """See `Store.group`."""
+        if "\0" in name:  # as above
+            return Group(name=name, counts={})
+        return await self._looking.call(_pg_groups.group, name)  # type: ignore[no-any-return]  # as above
 
     async def find(self, query: Query) -> list[Job]:
         """See `Store.find`."""
@@ -327,19 +345,16 @@ class PostgresStore:
             await asyncio.gather(*(lane.close() for lane in self._lanes))
             await asyncio.to_thread(self._extending.close)
 
-    async def _saved(self, jobs: Sequence[Job]) -> tuple[set[str], int]:
-        """Which were written, and how many others that freed."""
+    async def _saved(self, jobs: Sequence[Job]) -> Saved:
         try:
             return await self._saving.call(_pg_limits.save, jobs)  # type: ignore[no-any-return]  # as above
         except UniqueViolation:  # one of them would be the second of its key
             if len(jobs) == 1:
-                return set(), 0
-            answers = await asyncio.gather(*(self._saved([job]) for job in jobs))
-            saved = set[str]().union(*(each for each, _ in answers))
-            return saved, sum(freed for _, freed in answers)
+                return Saved()
+            return Saved.all_of(await asyncio.gather(*(self._saved([job]) for job in jobs)))
 
-    def _tell(self, jobs: Sequence[Job], freed: int = 0) -> None:
-        if freed or is_news(jobs):
+    def _tell(self, jobs: Sequence[Job], *, anyway: bool = False) -> None:
+        if anyway or is_news(jobs):
             self._ring()
 
     def _ring(self) -> None:
@@ -349,6 +364,11 @@ class PostgresStore:
     async def _notify(self) -> Any:
         told = (self._presence.channel, self._presence.name)
         return await self._looking.call(_pg_sql.notify, told)
+
+
+def _work(jobs: Sequence[Job], on_conflict: OnConflict) -> Work:
+    """What adds these jobs."""
+    return _pg_children.BY[on_conflict] if wait(jobs) else _pg_adding.BY[on_conflict]
 
 
 def _nothing(worker: str) -> Claim:

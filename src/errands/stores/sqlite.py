@@ -13,6 +13,7 @@ import apsw
 
 from .._clock import local_time
 from .._finish import finish
+from .._group import Group
 from .._heartbeat import Heartbeat
 from .._history import Tally
 from .._job import WAITING, Job, State
@@ -24,19 +25,23 @@ from . import (
     _drivers,
     _fork,
     _sql,
+    _sql_children,
+    _sql_groups,
     _sql_history,
     _sql_limits,
     _sql_orders,
     _sql_passing,
     _sql_schedules,
+    _sql_waits,
     _sql_workers,
 )
 from ._bell import Bell, Echo, is_news
 from ._borrowed_sqlite import within
 from ._database import Database, OwnDatabase
-from ._lane import BUSY, Lane
+from ._lane import BUSY, Lane, Work
 from ._siblings import Siblings
 from ._turn import Turn
+from ._waits import Saved, wait
 
 T = TypeVar("T")
 
@@ -101,8 +106,7 @@ class SQLiteStore:
 
     async def add(self, jobs: Sequence[Job], on_conflict: OnConflict = "keep") -> list[Job]:
         """See `Store.add`."""
-        work = _sql.add if on_conflict == "keep" else _sql.add_anyway
-        small = len(jobs) <= FEW
+        work, small = _work(jobs, on_conflict), len(jobs) <= FEW
         kept: list[Job] = await self._writer.call(work, (jobs, on_conflict), is_small=small)
         self._tell(kept)
         return kept
@@ -111,11 +115,11 @@ class SQLiteStore:
         self, connection: Any, jobs: Sequence[Job], on_conflict: OnConflict = "keep"
     ) -> list[Job]:
         """See `Store.add_within`."""
-        work = _sql.add if on_conflict == "keep" else _sql.add_anyway
+        work = _work(jobs, on_conflict)
         [kept] = await self._within(connection, lambda db: work(db, [(jobs, on_conflict)]))
         if is_news(kept):
             self._echo.begin()  # nobody tells us of the commit
-        return kept
+        return kept  # type: ignore[no-any-return]  # a lane's work carries anything
 
     async def claim(self, claim: Claim) -> list[Job]:
         """See `Store.claim`."""
@@ -138,14 +142,16 @@ class SQLiteStore:
 
     async def save(self, jobs: Sequence[Job]) -> set[str]:
         """See `Store.save`."""
-        is_small = len(jobs) <= FEW
-        saved, freed = await self._writer.call(_sql_passing.save, jobs, is_small=is_small)
-        self._tell([job for job in jobs if job.id in saved], freed)
-        return saved  # type: ignore[no-any-return]  # as above
+        work = _sql_passing.save
+        saved: Saved = await self._writer.call(work, jobs, is_small=len(jobs) <= FEW)
+        self._tell([job for job in jobs if job.id in saved], anyway=saved.frees)
+        return saved
 
     async def save_within(self, connection: Any, jobs: Sequence[Job]) -> set[str]:
         """See `Store.save_within`."""
         [saved] = await self._within(connection, lambda db: _sql.save(db, [jobs]))
+        if saved.frees:
+            self._echo.begin()  # as above
         return saved
 
     async def report(self, jobs: Collection[Job]) -> None:
@@ -159,13 +165,21 @@ class SQLiteStore:
 
     async def remove(self, jobs: Sequence[Job]) -> set[str]:
         """See `Store.remove`."""
-        removed, freed = await self._writer.call(_sql_passing.remove, jobs)
-        self._tell([], freed)
-        return removed  # type: ignore[no-any-return]  # as above
+        removed: Saved = await self._writer.call(_sql_passing.remove, jobs)
+        self._tell((), anyway=removed.frees)
+        return removed
 
     async def get(self, job_id: str) -> Job | None:
         """See `Store.get`."""
         return await self._reader.call(_sql.get, job_id)  # type: ignore[no-any-return]  # as above
+
+    async def states(self, ids: Collection[str]) -> Mapping[str, State]:
+        """See `Store.states`."""
+        return await self._reader.call(_sql_waits.states, list(ids))  # type: ignore[no-any-return]  # as above
+
+    async def group(self, name: str) -> Group:
+        """See `Store.group`."""
+        return await self._reader.call(_sql_groups.group, name)  # type: ignore[no-any-return]  # as above
 
     async def find(self, query: Query) -> list[Job]:
         """See `Store.find`."""
@@ -295,13 +309,20 @@ class SQLiteStore:
             raise
         return db
 
-    def _tell(self, jobs: Sequence[Job], freed: int = 0) -> None:
-        if freed or is_news(jobs):
+    def _tell(self, jobs: Sequence[Job], *, anyway: bool = False) -> None:
+        if anyway or is_news(jobs):
             self._ring()
 
     def _ring(self) -> None:
         self._bell.ring()
         self._siblings.ring()
+
+
+def _work(jobs: Sequence[Job], on_conflict: OnConflict) -> Work:
+    """What adds these jobs."""
+    if wait(jobs):
+        return _sql_children.add
+    return _sql.add if on_conflict == "keep" else _sql.add_anyway
 
 
 def _write_ahead(db: Database) -> None:

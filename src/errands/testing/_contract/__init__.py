@@ -6,6 +6,7 @@ import pytest
 
 from ._adding import Adding
 from ._claiming import Claiming
+from ._groups import Groups
 from ._history import History
 from ._limits import Limiting
 from ._living import Living
@@ -19,7 +20,17 @@ __all__ = ["StoreContract"]
 
 
 class StoreContract(
-    History, Orders, Schedules, Limiting, Workers, Living, Looking, Saving, Claiming, Adding
+    Groups,
+    History,
+    Orders,
+    Schedules,
+    Limiting,
+    Workers,
+    Living,
+    Looking,
+    Saving,
+    Claiming,
+    Adding,
 ):
     """Run by every store, ours or a stranger's.
 
