@@ -337,6 +337,10 @@ class UnreliableStore:
         """See `Store.remove_schedules`."""
         await self._call("remove_schedules", lambda: self.inner.remove_schedules(names))
 
+    async def secret(self) -> bytes:
+        """See `Store.secret`."""
+        return await self._call("secret", self.inner.secret)
+
     async def now(self) -> datetime:
         """See `Store.now`."""
         return await self._call("now", self.inner.now)

@@ -5,6 +5,7 @@ from ._app import Errands
 from ._background import AddingLater, BackgroundTasks
 from ._clock import Clock, Timer
 from ._cron import Cron, cron
+from ._door import Door
 from ._heartbeat import Heartbeat
 from ._history import Sketch, Tally
 from ._hooks import EventName, Hook
@@ -36,6 +37,7 @@ __all__ = [
     "Cron",
     "CurrentJob",
     "Declared",
+    "Door",
     "Errands",
     "ErrandsError",
     "EventName",

@@ -12,13 +12,15 @@ from ._adding import Adding, Call
 from ._background import BackgroundTasks
 from ._clock import Clock
 from ._declared import Declaration, require_spec
+from ._door import Door
 from ._engine import Engine
+from ._following import Following
 from ._heartbeat import Heartbeat
 from ._history import KEPT, MINUTE, STEPS, Tally
 from ._job import Job, State
 from ._limit import Limit, Rate, limits_of
 from ._options import DEFAULT, Options, Seconds, seconds
-from ._results import result
+from ._results import id_of, result
 from ._retry import Retry
 from ._runner import Middleware
 from ._schedule import Schedule
@@ -37,7 +39,7 @@ R = TypeVar("R")
 DAY = 86_400.0
 
 
-class Errands(Serving, Steering):
+class Errands(Following, Serving, Steering):
     """Background tasks for one application.
 
     Args:
@@ -385,7 +387,7 @@ class Errands(Serving, Steering):
             LookupError: if there is no such job, or no longer.
         """
         limit = None if timeout is None else seconds(timeout)
-        return await result(self._engine, job if isinstance(job, str) else job.id, limit)
+        return await result(self._engine, id_of(job), limit)
 
     # Living
 
@@ -493,9 +495,18 @@ class Errands(Serving, Steering):
         """How many jobs went back to the store unfinished when this process stopped last."""
         return self._engine.released
 
-    def background(self) -> BackgroundTasks:
-        """The background tasks of one request that begins now; a door closes them at its end."""
-        return BackgroundTasks(self._engine)
+    async def secret(self) -> bytes:
+        """32 random bytes that all processes on this store share, to sign with."""
+        return await self._engine.store.secret()
+
+    def background(self, scope: Any = None, door: Door | None = None) -> BackgroundTasks:
+        """The background tasks of one request that begins now; a door closes them at its end.
+
+        Args:
+            scope: Of the request, as ASGI has it.
+            door: How its application answers.
+        """
+        return BackgroundTasks(self._engine, scope, door)
 
     @property
     def is_open_for_long(self) -> bool:

@@ -13,6 +13,7 @@ from datetime import datetime
 from inspect import Signature
 from typing import Any, ParamSpec, overload
 
+from ._door import Door
 from ._engine import Engine
 from ._finish import finish
 from ._handling import Handling
@@ -52,11 +53,14 @@ class BackgroundTasks:
     after the request, in the order added, and is lost if the process dies.
     """
 
-    __slots__ = ("_engine", "_entries", "_handling", "_has_jobs", "_is_closed")
+    __slots__ = (
+        "_engine", "_entries", "_handling", "_has_jobs", "_is_closed", "door", "root", "scope"
+    )  # fmt: skip  # a row
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, scope: Any = None, door: Door | None = None) -> None:
         """Begin with nothing. Errors that are being handled now are none of the request's."""
         self._engine = engine
+        self.enter_door(scope or {}, door)
         self._entries: list[_Entry] = []
         self._has_jobs = self._is_closed = False  # jobs: to be stored, or stored
         self._handling = Handling()
@@ -156,6 +160,16 @@ class BackgroundTasks:
         return [entry.stored for entry in self._entries if entry.stored is not None]
 
     # For the middleware
+
+    def enter_door(self, scope: Any, door: Door | None) -> None:
+        """The request is now with this application, whose `root` may be below another's.
+
+        Args:
+            scope: Of the request, as ASGI has it.
+            door: How the application answers.
+        """
+        self.scope, self.door = scope, door
+        self.root = scope.get("root_path", "")  # kept, since a router changes it on its way down
 
     def enter(self) -> Token[BackgroundTasks | None]:
         """Be the ones that `of()` finds, until `leave`."""
@@ -281,7 +295,7 @@ class BackgroundTasks:
 
     def _start_late(self, entry: _Entry) -> None:
         """Added by something that outlived the request."""
-        late = BackgroundTasks(self._engine)
+        late = BackgroundTasks(self._engine, self.scope, self.door)
         late._entries.append(entry)
         late._has_jobs = True
         self._engine.keep_up(late.close(wait=False))

@@ -357,7 +357,7 @@ class Engine:
 
     @contextmanager
     def watching(self, job_id: str) -> Iterator[asyncio.Event]:
-        """An event that is set whenever this process stores an outcome of the job."""
+        """An event that is set whenever this process stores an outcome or a progress of the job."""
         event = asyncio.Event()
         self._watchers[job_id].add(event)
         try:
@@ -392,7 +392,7 @@ class Engine:
             middleware=self._layers,
             ended=self.ended,
             processes=self._settings.processes,
-            advanced=lambda jobs: self.hooks.tell("progress", jobs),
+            advanced=self._advanced,
         )
         await worker.open()
         self._worker = worker
@@ -515,5 +515,13 @@ class Engine:
             self._historian.note(job)
         if (event := event_of(job)) is not None:
             self.hooks.tell(event, [job])
+        self._wake(job)
+
+    def _advanced(self, jobs: Sequence[Job]) -> None:
+        self.hooks.tell("progress", jobs)
+        for job in jobs:
+            self._wake(job)
+
+    def _wake(self, job: Job) -> None:
         for waiting in self._watchers.get(job.id, ()):
             waiting.set()

@@ -7,6 +7,7 @@ import json
 from contextlib import suppress
 from typing import Any
 
+from ._door import Door
 from ._engine import Engine
 from ._job import Job, State
 from .errors import JobCancelled, JobFailed, NotSerializable
@@ -18,12 +19,29 @@ async def result(engine: Engine, job_id: str, limit: float | None) -> Any:
     """See `Errands.result`."""
     try:
         async with asyncio.timeout(limit):
-            return _value(engine, await _end_of(engine, job_id))
+            return value_of(engine, await _end_of(engine, job_id))
     except TimeoutError:
         raise TimeoutError(f"job {job_id} has not ended within {limit:g} s") from None
 
 
-def _value(engine: Engine, job: Job) -> Any:
+async def wait_or_202(engine: Engine, job_id: str, limit: float, door: Door) -> Any:
+    """See `Errands.wait_or_202`."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(limit):
+            await _end_of(engine, job_id)
+    job = await engine.store.get(job_id)
+    if job is None:
+        raise LookupError(f"there is no job {job_id!r}, or no longer")
+    return door.ready(job, value_of(engine, job)) if job.is_final else door.accepted(job)
+
+
+def id_of(job: Job | str) -> str:
+    """The id of a job, or what is one already."""
+    return job if isinstance(job, str) else job.id
+
+
+def value_of(engine: Engine, job: Job) -> Any:
+    """See `Errands.value`."""
     if job.state is State.FAILED:
         raise JobFailed(job)
     if job.state is State.CANCELLED:

@@ -284,6 +284,10 @@ class Store(Protocol):
         """Forget schedules; the jobs that they added stay."""
         ...
 
+    async def secret(self) -> bytes:
+        """32 random bytes, the same for all who share this store; made when first asked for."""
+        ...
+
     async def now(self) -> datetime:
         """The time by the store's clock, which all its workers share. UTC, whole milliseconds."""
         ...

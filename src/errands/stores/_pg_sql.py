@@ -19,6 +19,7 @@ from ._pg_statements import (
     CLAIM_KNOWN,
     COUNT,
     DEAD,
+    NEW_SECRET,
     NEXT,
     NOTIFY,
     PLACE,
@@ -26,6 +27,7 @@ from ._pg_statements import (
     REMOVE,
     REPORT,
     RESCUE,
+    SECRET,
     TIME,
     UPDATE,
     WAITING,
@@ -36,6 +38,8 @@ from ._pg_statements import (
 )
 from ._pg_trail import Trail
 from ._rows import CHANGING, NAMES, as_job, changed, instant, is_stored, ms, reported
+from ._secret import NAMES as SECRETS
+from ._secret import joined, new_rows
 
 
 async def claim(trail: Trail, session: Session, calls: list[Claim]) -> list[list[Job]]:
@@ -131,6 +135,14 @@ async def now(session: Session, calls: list[None]) -> list[datetime | None]:
     """See `Store.now`."""
     [[found]] = await session.rows(TIME)
     return [instant(found) for _ in calls]
+
+
+async def secret(session: Session, calls: list[None]) -> list[bytes]:
+    """See `Store.secret`."""
+    while (found := joined(await session.rows(SECRET, {"names": list(SECRETS)}))) is None:
+        names, values = zip(*new_rows(), strict=True)
+        await session.rows(NEW_SECRET, {"names": list(names), "values": list(values)})
+    return [found for _ in calls]
 
 
 async def notify(session: Session, calls: list[tuple[str, str]]) -> list[None]:

@@ -17,6 +17,7 @@ from ..errors import JobExists, UnfitConnection
 from ._bell import Bell, is_news
 from ._memory_limits import Ledger
 from ._memory_records import Records
+from ._rows import is_stored
 
 Place = tuple[str, int]  # a queue and a priority: one heap each
 Entry = tuple[datetime, str]  # from when a job is free, and its id
@@ -237,12 +238,11 @@ class MemoryStore(Records):
         there = self._jobs.get(job.id)
         if there is None:
             return False
-        asked = there.is_cancelling and there.finished_at is None
-        job = replace(job, key=there.key, is_cancelling=asked)
-        if there.version == job.version - 1 and self._rival(job) is None:
-            self._put(job)
+        if there.version == job.version - 1 and self._rival(replace(job, key=there.key)) is None:
+            asked = there.is_cancelling and there.finished_at is None
+            self._put(replace(job, key=there.key, is_cancelling=asked))
             return True
-        return there == job
+        return is_stored(job, there)
 
     def _put(self, job: Job) -> Job:
         self._ledger.note(self._jobs.get(job.id), job)

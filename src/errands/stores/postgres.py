@@ -285,6 +285,10 @@ class PostgresStore:
         """See `Store.remove_schedules`."""
         await self._saving.call(_pg_schedules.remove, names)
 
+    async def secret(self) -> bytes:
+        """See `Store.secret`."""
+        return await self._saving.call(_pg_sql.secret, None)  # type: ignore[no-any-return]  # as above
+
     async def now(self) -> datetime:
         """See `Store.now`: the server's clock, the only one that all machines share."""
         return await self._looking.call(_pg_sql.now, None)  # type: ignore[no-any-return]  # as above

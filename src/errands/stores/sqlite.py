@@ -261,6 +261,10 @@ class SQLiteStore:
         """See `Store.remove_schedules`."""
         await self._writer.call(_sql_schedules.remove, names)
 
+    async def secret(self) -> bytes:
+        """See `Store.secret`."""
+        return await self._writer.call(_sql.secret, None)  # type: ignore[no-any-return]  # as above
+
     async def now(self) -> datetime:
         """See `Store.now`: all who share the file share this machine's clock."""
         return local_time()
