@@ -106,14 +106,14 @@ def test_processes_that_are_killed_never_exceed_a_limit(place: Anywhere) -> None
 
 
 def test_a_limit_is_used_by_those_who_have_the_jobs(place: Anywhere) -> None:
-    """To 95 %, while there are more jobs than places."""
+    """To 95 %, while there are more jobs than places, by jobs that take half a second."""
     used = []
     for number in range(TRIES):
         (place.folder / "effects").unlink(missing_ok=True)
-        with place.started("--processes", str(PROCESSES), target=APP, TAKES="0.25") as worker:
+        with place.started("--processes", str(PROCESSES), target=APP, TAKES="0.5") as worker:
             worker.wait_until_started(PROCESSES)
-            add(place, "bound", 15 * AT_ONCE)
-            wait_until(lambda: len(place.effects("done")) == 15 * AT_ONCE, "all are done", 60)
+            add(place, "bound", 10 * AT_ONCE)
+            wait_until(lambda: len(place.effects("done")) == 10 * AT_ONCE, "all are done", 60)
             worker.stop()
         starts = {effect.text: effect.at for effect in place.effects("start")}
         ends = {effect.text: effect.at for effect in place.effects("done")}
