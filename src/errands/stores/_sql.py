@@ -274,6 +274,8 @@ def _replace(db: Database, job: Job) -> Job:
         return there
     if there is not None and there.state is State.QUEUED:
         db.execute("delete from errands_jobs where id = ?", (there.id,))
+        if there.waits_for:  # as the new one may not
+            _sql_waits.unbind(db, there.id)
         job = there.replaced(job)
     elif there is not None:
         db.execute("update errands_jobs set key = null where id = ?", (there.id,))
