@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ class Site:
         folder: Where FastHTML may keep its session key.
         is_durable: Whether `note` is a declared task.
         is_async: Whether handlers that `get` and `post` register become coroutine functions.
+        setup: Options of `setup_errands`.
         options: For `FastHTML`.
     """
 
@@ -36,12 +37,13 @@ class Site:
         is_durable: bool = False,
         is_async: bool = False,
         url: str = "memory:",
+        setup: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> None:
         self.is_durable, self.is_async = is_durable, is_async
         self.errands = Errands(url, grace=PATIENCE)
         self.app: Any = FastHTML(key_fname=str(folder / ".sesskey"), **options)
-        setup_errands(self.app, self.errands)
+        setup_errands(self.app, self.errands, **setup or {})
         self.notes: list[str] = []
         self._change = threading.Condition()
         self.note: Callable[[str], None] = self._leave_note

@@ -82,7 +82,7 @@ class Server:
     ) -> None:
         if self._process.returncode is not None:  # killed on purpose
             return
-        self._stop()
+        self.stop()
         if error is None:
             assert self.farewell in self.output, self.output
 
@@ -98,7 +98,8 @@ class Server:
         self._process.wait()
         self._reader.join()
 
-    def _stop(self) -> None:
+    def stop(self) -> None:
+        """Ask it to end, and return once it has."""
         self._process.terminate()
         try:
             self._process.wait(PATIENCE)

@@ -250,7 +250,7 @@ async def test_a_job_that_waits_for_others_shows_them(
 ) -> None:
     """With their states, as links."""
     before = ended(job_of(errands, ago=9, task="first"), Outcome.DONE)
-    job = job_of(errands, waits_for=(before.id, "forgotten"), blocked_by="jobs")
+    job = job_of(errands, waits_for=(before.id,))
     await keep(errands, before, job)
 
     answer = await client.get(f"jobs/{job.id}")

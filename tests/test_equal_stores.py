@@ -7,6 +7,7 @@ import tempfile
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -17,15 +18,19 @@ from postgres_server import PostgresServer
 from errands import (
     Claim,
     Job,
+    Limit,
+    Limits,
     OnConflict,
     Order,
     OrderKind,
     Progress,
     Query,
+    Rate,
     State,
     Store,
 )
-from errands.errors import JobExists
+from errands._job import NEVER, WAITING
+from errands.errors import JobExists, UnknownJob
 from errands.stores import store_at
 from errands.stores.memory import MemoryStore
 
@@ -35,6 +40,12 @@ MOST = 8  # jobs that one sequence may know
 
 Step = tuple[Any, ...]
 
+LIMITS = {
+    "t": Limits(concurrency=Limit(1, per="c"), rate=Rate("2/s")),
+    "u": Limits(concurrency=Limit(2, per="c"), rate=Rate("1/2s")),
+}
+OTHERS = {"t": Limits(concurrency=Limit(3, per="c"))}
+
 numbers = st.integers(0, MOST - 1)
 new_jobs = st.lists(
     st.tuples(
@@ -43,6 +54,11 @@ new_jobs = st.lists(
         st.integers(-1, 1),  # priority
         st.sampled_from(["t", "u"]),
         st.integers(0, 3),  # seconds until it is due
+        st.sampled_from(
+            [(None, None), ("c", None), ("d", None), (None, "r"), ("c", "r")]
+        ),  # limits
+        st.sampled_from([None, "g"]),  # group
+        st.lists(numbers, max_size=2),  # whom it waits for, of those that were made before
     ),
     min_size=1,
     max_size=3,
@@ -60,7 +76,9 @@ steps = st.one_of(
         st.sampled_from([None, ("q",), ("q", "r"), ()]),
         st.sampled_from([("t",), ("t", "u")]),
         st.integers(1, 4),
+        st.sampled_from([{}, LIMITS, LIMITS, OTHERS]),
     ),
+    st.tuples(st.just("unblock"), st.sampled_from([{}, LIMITS, OTHERS])),
     st.tuples(st.just("next_free"), st.sampled_from([None, ("q",)])),
     st.tuples(
         st.just("save"),
@@ -92,8 +110,23 @@ steps = st.one_of(
 )
 
 START: list[Step] = [  # so that there is something to change from the beginning
-    ("add", [("k", "q", 0, "t", 0), (None, "q", 0, "t", 0), (None, "r", 1, "t", 0)], "keep"),
-    ("claim", "v", None, ("t", "u"), 3),
+    (
+        "add",
+        [
+            ("k", "q", 0, "t", 0, (None, None), "g", []),
+            (None, "q", 0, "t", 0, (None, None), None, []),
+        ],
+        "keep",
+    ),
+    (
+        "add",
+        [
+            (None, "r", 1, "t", 0, ("c", None), "g", []),
+            (None, "q", 0, "t", 0, (None, None), "g", [0]),
+        ],
+        "keep",
+    ),
+    ("claim", "v", None, ("t", "u"), 3, LIMITS),
 ]
 
 
@@ -117,14 +150,18 @@ class World:
 
     async def add(self, rows: list[Step], on_conflict: OnConflict) -> Any:
         jobs = []
-        for key, queue, priority, task, wait in rows:
+        for key, queue, priority, task, wait, limits, group, parents in rows:
+            concurrency_key, rate_key = limits
             if len(self.seen) == MOST:
                 break
             due = self.now + wait * SECOND
             new = Job(
                 id=f"{len(self.seen):02}", task=task, payload="{}", queue=queue, key=key,
-                priority=priority, due_at=due, free_at=due, added_at=self.now,
+                priority=priority, due_at=due, free_at=due, added_at=self.now, group=group,
+                concurrency_key=concurrency_key, rate_key=rate_key,
             )  # fmt: skip  # a row
+            if ids := tuple(f"{number:02}" for number in parents if number < len(self.seen)):
+                new = replace(new, waits_for=ids, blocked_by=WAITING, free_at=NEVER)
             self.seen.append(new)
             self.made.append(new)
             jobs.append(new)
@@ -132,12 +169,21 @@ class World:
             return self.look(await self.store.add(jobs, on_conflict))
         except JobExists as error:
             return "JobExists", error.job
+        except (UnknownJob, ValueError) as error:
+            return type(error), str(error)
 
     async def add_again(self, number: int) -> Any:
-        return self.look(await self.store.add(self.made[number : number + 1]))
+        try:
+            return self.look(await self.store.add(self.made[number : number + 1]))
+        except UnknownJob as error:
+            return str(error)
 
-    async def claim(self, worker: str, queues: Any, tasks: Any, limit: int) -> Any:
-        return self.look(await self.store.claim(self.wanted(worker, queues, tasks, limit)))
+    async def claim(self, worker: str, queues: Any, tasks: Any, limit: int, limits: Any) -> Any:
+        claim = self.wanted(worker, queues, tasks, limit, limits)
+        return self.look(await self.store.claim(claim))
+
+    async def unblock(self, limits: Any) -> Any:
+        return await self.store.unblock(self.wanted("v", None, ("t", "u"), 1, limits))
 
     async def next_free(self, queues: Any) -> Any:
         return await self.store.next_free(self.wanted("v", queues, ("t",), 1))
@@ -200,12 +246,15 @@ class World:
     async def contents(self) -> Any:
         """Everything that is kept."""
         counts = {pair: number for pair, number in (await self.store.count()).items() if number}
-        return await self.store.find(Query(limit=1000)), counts
+        states = await self.store.states([job.id for job in self.seen])
+        return await self.store.find(Query(limit=1000)), counts, states, await self.store.group("g")
 
-    def wanted(self, worker: str, queues: Any, tasks: Any, limit: int) -> Claim:
+    def wanted(
+        self, worker: str, queues: Any, tasks: Any, limit: int, limits: Any = MappingProxyType({})
+    ) -> Claim:
         return Claim(
             worker=worker, queues=queues, tasks=tasks, limit=limit, now=self.now,
-            lease=2 * SECOND,
+            lease=2 * SECOND, limits=limits,
         )  # fmt: skip  # a row
 
     def known(self, numbers: list[int]) -> list[Job]:
@@ -280,8 +329,8 @@ def test_a_world_remembers_what_it_saw() -> None:
 
     async def live() -> None:
         world = World(MemoryStore())
-        await world.take(("add", [(None, "q", 0, "t", 0)], "keep"))
-        await world.take(("claim", "v", None, ("t",), 1))
+        await world.take(("add", [(None, "q", 0, "t", 0, (None, None), None, [])], "keep"))
+        await world.take(("claim", "v", None, ("t",), 1, {}))
         assert ["00"] == await world.take(("save", [(0, "done")]))
         assert {"00"} == await world.take(("save_again", 0))
         assert replace(world.seen[0], result='{"a":1}') == world.seen[0]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -45,6 +47,24 @@ def test_the_consumer_refuses_what_is_no_reading(tmp_path: Path) -> None:
         assert 202 == http.post("/readings", json={"sensor": "x", "celsius": 1}).status_code
 
     assert '{"sensor":"x","celsius":1.0}\n' == (tmp_path / "readings.jsonl").read_text()
+
+
+def test_progress_is_shown_to_the_end(tmp_path: Path) -> None:
+    """The page has the stream of its job, which brings the result."""
+    command = [sys.executable, "-W", "error", str(ROOT / "examples" / "progress.py")]
+    with (
+        Server(command, tmp_path, environment(PORT="0", PAUSE="0")) as server,
+        httpx.Client(base_url=server.url, timeout=PATIENCE, trust_env=False) as http,
+    ):
+        assert 303 == http.post("/", data={"text": "sea <b> sea"}).status_code
+        while links := re.findall('<errands-live src="([^"]+)"', http.get("/").text):
+            stream = http.get(html.unescape(links[0])).text
+            assert "event: end" in stream or not stream
+        page = " ".join(http.get("/").text.split())
+
+    assert "<dt>sea</dt>" in page.replace(" ", "")
+    assert "&lt;b&gt;" in page
+    assert "Traceback" not in server.output
 
 
 def test_a_twisted_site_adds_jobs_and_a_job_uses_twisted(tmp_path: Path) -> None:

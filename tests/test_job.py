@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from errands import Attempt, Job, Outcome, Progress, State, new_id
+from errands._job import NEVER, WAITING
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -213,3 +214,34 @@ def test_a_postponed_job_is_as_before_its_claim_but_later() -> None:
     assert (NOW + SECOND, NOW, lost.history, 3) == (
         later.free_at, later.due_at, later.history, later.version,
     )  # fmt: skip  # a row
+
+
+def test_a_job_that_is_freed_is_free_when_it_is_due() -> None:
+    """And not before those have ended that it waited for."""
+    waiting = replace(JOB, waits_for=("2",), blocked_by=WAITING, free_at=NEVER)
+    late = replace(waiting, due_at=NOW + 2 * SECOND)
+    freed = waiting.freed(NOW + SECOND)
+
+    assert (None, NOW + SECOND, 1) == (freed.blocked_by, freed.free_at, freed.version)
+    assert NOW + 2 * SECOND == late.freed(NOW + SECOND).free_at
+
+
+def test_a_job_that_is_asked_for_again_waits_again() -> None:
+    """If it has waited for others; as one that is handed back to wait."""
+    freed = replace(JOB, waits_for=("2",)).claimed("w", NOW, LEASE)
+    again = freed.failed("boom", NOW).retried(NOW)
+    back = freed.returned()
+
+    assert (State.QUEUED, WAITING, NEVER, 0) == (
+        again.state, again.blocked_by, again.free_at, again.attempt,
+    )  # fmt: skip  # a row
+    assert (State.QUEUED, WAITING, NEVER, 0, None) == (
+        back.state, back.blocked_by, back.free_at, back.attempt, back.started_at,
+    )  # fmt: skip  # as above
+    assert None is JOB.claimed("w", NOW, LEASE).failed("boom", NOW).retried(NOW).blocked_by
+
+
+def test_a_cancelled_job_may_say_why() -> None:
+    """Where it had been claimed."""
+    assert "because" == JOB.claimed("w", NOW, LEASE).cancelled(NOW, "because").error
+    assert None is JOB.cancelled(NOW).error

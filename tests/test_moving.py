@@ -30,6 +30,7 @@ from errands import (
     move,
     new_id,
 )
+from errands._job import NEVER, WAITING
 from errands.errors import StoreInUse, StoreUnavailable
 from errands.stores import store_at
 
@@ -126,6 +127,28 @@ async def test_what_was_moved_goes_on_there(here: str, there: str) -> None:
         assert 0 == await store.rescue(NOW)
         assert [running] == await store.find(Query(states=[State.RUNNING]))
         assert {running.id} == await store.save([running.done(None, NOW)])
+
+
+async def test_who_waits_for_others_waits_for_them_there(pair: tuple[str, str]) -> None:
+    """Be they many pages older, or ended; whoever does not move again is not counted again."""
+    here, there = pair
+    chain = [job()]
+    for _ in range(450):
+        waits: dict[str, Any] = {"waits_for": (chain[-1].id,), "blocked_by": WAITING}
+        chain.append(job(free_at=NEVER, **waits))
+    free = job(waits_for=(chain[0].id,))
+    await add(here, [*chain, free])
+    async with store_at(here) as store:
+        await store.save([chain[0].cancelled(NOW)])
+    done = await move(here, there)
+
+    assert (True, 452, 0, ()) == (done.is_equal, done.copied, done.skipped, done.differences)
+    async with store_at(there) as store:
+        assert 0 == await store.prune(NOW + HOUR, 10)  # those that are free may look at it
+        await store.save([chain[1].freed(NOW).cancelled(NOW)])
+        assert chain[2].freed(NOW) == await store.get(chain[2].id)
+    again = await move(here, there)
+    assert (0, 452) == (again.copied, again.skipped)
 
 
 async def test_a_move_that_is_repeated_undoes_nothing(here: str, there: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from errands._job import NEVER, WAITING
 from errands._options import DEFAULT, Options
 from errands._task import Task
 from errands.errors import PayloadTooLarge
@@ -41,6 +42,19 @@ def test_options_go_before_the_task() -> None:
     job = made(Options(queue="other", priority=0, key="k"))
 
     assert ("other", 0, "k") == (job.queue, job.priority, job.key)
+
+
+def test_who_waits_for_others_is_kept_back() -> None:
+    """Until they have ended; when it is due is kept as well."""
+    job = made(Options(waits_for=("a", "b"), if_failed="run", after=5))
+    plain = made(Options(if_failed="run"))
+
+    assert (("a", "b"), True, WAITING, NEVER, NOW + timedelta(seconds=5)) == (
+        job.waits_for, job.runs_anyway, job.blocked_by, job.free_at, job.due_at,
+    )  # fmt: skip  # a row
+    assert ((), False, None, NOW) == (
+        plain.waits_for, plain.runs_anyway, plain.blocked_by, plain.free_at,
+    )  # fmt: skip  # as above
 
 
 @pytest.mark.parametrize("after", [90, 90.0, timedelta(minutes=1, seconds=30)])

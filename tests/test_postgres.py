@@ -219,10 +219,10 @@ async def test_tables_of_version_1_become_those_of_today(
     schema, first = schema_in(postgres_url), job()
     async with PostgresStore(postgres_url) as store:
         await store.add([first])
-    postgres.execute(f"drop table {schema}.errands_schedules")
-    postgres.execute(f"drop table {schema}.errands_orders, {schema}.errands_history")
+    later = ", ".join(f"{schema}.{table}" for table in _pg_schema.LATER)
+    postgres.execute(f"drop table {later}")
     postgres.execute(f"alter table {schema}.errands_workers drop column tasks")
-    for column in _pg_schema.NEW:
+    for column in (*_pg_schema.NEW, "is_awaited"):
         postgres.execute(f"alter table {schema}.errands_jobs drop column {column}")
     postgres.execute(f"update {schema}.errands_meta set value = 1 where name = 'schema'")
 

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple, Self, TypeVar
 
 from errands import (
     Claim,
+    Group,
     Heartbeat,
     Job,
     OnConflict,
@@ -249,6 +250,14 @@ class UnreliableStore:
         """See `Store.get`."""
         return await self._call("get", lambda: self.inner.get(job_id))
 
+    async def states(self, ids: Collection[str]) -> Mapping[str, State]:
+        """See `Store.states`."""
+        return await self._call("states", lambda: self.inner.states(ids))
+
+    async def group(self, name: str) -> Group:
+        """See `Store.group`."""
+        return await self._call("group", lambda: self.inner.group(name))
+
     async def find(self, query: Query) -> list[Job]:
         """See `Store.find`."""
         return await self._call("find", lambda: self.inner.find(query))
@@ -272,6 +281,10 @@ class UnreliableStore:
     async def enlist(self, worker: str) -> None:
         """See `Store.enlist`."""
         await self._call("enlist", lambda: self.inner.enlist(worker))
+
+    async def unblock(self, claim: Claim) -> int:
+        """See `Store.unblock`."""
+        return await self._call("unblock", lambda: self.inner.unblock(claim))
 
     async def rescue(self, now: datetime) -> int:
         """See `Store.rescue`."""
@@ -332,6 +345,10 @@ class UnreliableStore:
     async def remove_schedules(self, names: Collection[str]) -> None:
         """See `Store.remove_schedules`."""
         await self._call("remove_schedules", lambda: self.inner.remove_schedules(names))
+
+    async def secret(self) -> bytes:
+        """See `Store.secret`."""
+        return await self._call("secret", self.inner.secret)
 
     async def now(self) -> datetime:
         """See `Store.now`."""

@@ -5,10 +5,13 @@ from ._app import Errands
 from ._background import AddingLater, BackgroundTasks
 from ._clock import Clock, Timer
 from ._cron import Cron, cron
+from ._door import Door
+from ._group import Group
 from ._heartbeat import Heartbeat
 from ._history import Sketch, Tally
 from ._hooks import EventName, Hook
 from ._job import Attempt, Job, Outcome, Progress, State, new_id
+from ._limit import Limit, Limits, Rate
 from ._moving import Move, move
 from ._order import Order, OrderKind
 from ._retry import Retry
@@ -35,13 +38,17 @@ __all__ = [
     "Cron",
     "CurrentJob",
     "Declared",
+    "Door",
     "Errands",
     "ErrandsError",
     "EventName",
     "Every",
+    "Group",
     "Heartbeat",
     "Hook",
     "Job",
+    "Limit",
+    "Limits",
     "Middleware",
     "Move",
     "Next",
@@ -52,6 +59,7 @@ __all__ = [
     "Outcome",
     "Progress",
     "Query",
+    "Rate",
     "Reason",
     "Retry",
     "Schedule",

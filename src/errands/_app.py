@@ -13,12 +13,16 @@ from ._adding import Adding, Call
 from ._background import BackgroundTasks
 from ._clock import Clock
 from ._declared import Declaration, require_spec
+from ._door import Door
 from ._engine import Engine
+from ._following import Following
+from ._grouping import Grouping
 from ._heartbeat import Heartbeat
 from ._history import KEPT, MINUTE, STEPS, Tally
 from ._job import Job, State
-from ._options import DEFAULT, Options, Seconds, seconds
-from ._results import result
+from ._limit import Limit, Rate, limits_of
+from ._options import DEFAULT, IfFailed, Options, Seconds, ids_of, seconds
+from ._results import id_of, result
 from ._retry import Retry
 from ._runner import Middleware
 from ._schedule import Schedule
@@ -37,7 +41,7 @@ R = TypeVar("R")
 DAY = 86_400.0
 
 
-class Errands(Serving, Steering):
+class Errands(Following, Serving, Steering, Grouping):
     """Background tasks for one application.
 
     Args:
@@ -132,6 +136,8 @@ class Errands(Serving, Steering):
         timeout: Seconds | tuple[Seconds, Seconds] | None = None,
         run: Place | None = None,
         max_memory: int | None = None,
+        concurrency: int | Limit | None = None,
+        rate: str | Rate | None = None,
     ) -> Callable[[Callable[P, R]], Declared[P, R]]: ...
     def task(  # type: ignore[misc]  # mypy asks that it take every `P`, which a value cannot show
         self,
@@ -145,6 +151,8 @@ class Errands(Serving, Steering):
         timeout: Seconds | tuple[Seconds, Seconds] | None = None,
         run: Place | None = None,
         max_memory: int | None = None,
+        concurrency: int | Limit | None = None,
+        rate: str | Rate | None = None,
     ) -> Any:
         """Declare a function as a task. The function itself stays as it is, to be called or added.
 
@@ -159,6 +167,10 @@ class Errands(Serving, Steering):
             run: Where the function runs: `loop`, the default of a coroutine function; `thread`,
                 that of any other; or `process`, for what needs a processor for long.
             max_memory: Bytes that a process may take for it.
+            concurrency: How many of its jobs run at once, in all processes and on all machines:
+                `5`, or `Limit(2, per="customer_id")` for each value of a parameter.
+            rate: How many of them start in a time: `"100/m"`, or
+                `Rate("100/m", per="customer_id")`.
 
         Raises:
             ValueError: if the function has no name of its own and none is given, or the
@@ -167,6 +179,7 @@ class Errands(Serving, Steering):
             DuplicateTask: if another function has this name.
             SetupError: if this system has no such processes, or no such limit.
         """
+        limits = limits_of(concurrency, rate)
 
         def declare(function: Callable[..., Any]) -> Callable[..., Any]:
             if not callable(function):
@@ -182,6 +195,7 @@ class Errands(Serving, Steering):
                 hard_timeout=None if hard is None else seconds(hard),
                 run=run,
                 max_memory=max_memory,
+                limits=limits,
             )
             self._engine.tasks.add(task)
             with suppress(AttributeError):  # a builtin or a method bears no mark
@@ -254,6 +268,8 @@ class Errands(Serving, Steering):
         queue: str | None = None,
         priority: int | None = None,
         group: str | None = None,
+        waits_for: Iterable[Job | str] = (),
+        if_failed: IfFailed = "cancel",
         connection: Any = None,
     ) -> Adding:
         """Say more about the job that the next `add_task` makes.
@@ -268,6 +284,10 @@ class Errands(Serving, Steering):
             queue: Instead of the task's own.
             priority: Instead of the task's own.
             group: Which jobs it is counted, cancelled and retried with.
+            waits_for: Jobs, or their ids, that are to end before it starts; in it
+                `current_job().parents()` gives what they returned.
+            if_failed: If one of those failed, or was cancelled: `cancel` this one, too, or
+                `run` it all the same.
             connection: A connection of yours to the database of the store, with a transaction
                 open. The job is there once that is committed, and never if it is rolled back.
                 See `docs/transactions.md` for the kinds.
@@ -277,7 +297,7 @@ class Errands(Serving, Steering):
         """
         options = Options(
             after=after, at=at, key=key, on_conflict=on_conflict, queue=queue, priority=priority,
-            group=group, connection=connection,
+            group=group, waits_for=ids_of(waits_for), if_failed=if_failed, connection=connection,
         )  # fmt: skip  # a call
         return Adding(self._engine, options)
 
@@ -375,7 +395,7 @@ class Errands(Serving, Steering):
             LookupError: if there is no such job, or no longer.
         """
         limit = None if timeout is None else seconds(timeout)
-        return await result(self._engine, job if isinstance(job, str) else job.id, limit)
+        return await result(self._engine, id_of(job), limit)
 
     # Living
 
@@ -503,9 +523,18 @@ class Errands(Serving, Steering):
         """How many jobs went back to the store unfinished when this process stopped last."""
         return self._engine.released
 
-    def background(self) -> BackgroundTasks:
-        """The background tasks of one request that begins now; a door closes them at its end."""
-        return BackgroundTasks(self._engine)
+    async def secret(self) -> bytes:
+        """32 random bytes that all processes on this store share, to sign with."""
+        return await self._engine.store.secret()
+
+    def background(self, scope: Any = None, door: Door | None = None) -> BackgroundTasks:
+        """The background tasks of one request that begins now; a door closes them at its end.
+
+        Args:
+            scope: Of the request, as ASGI has it.
+            door: How its application answers.
+        """
+        return BackgroundTasks(self._engine, scope, door)
 
     @property
     def is_open_for_long(self) -> bool:

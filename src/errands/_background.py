@@ -6,19 +6,20 @@ what becomes of it: kept if the handler returned, dropped if it raised.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextvars import ContextVar, Token, copy_context
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from inspect import Signature
 from typing import Any, ParamSpec, overload
 
+from ._door import Door
 from ._engine import Engine
 from ._finish import finish
 from ._handling import Handling
 from ._job import Job
 from ._local import LocalCall
-from ._options import DEFAULT, Options, Seconds
+from ._options import DEFAULT, IfFailed, Options, Seconds, ids_of
 from ._store import OnConflict
 from ._task import Declared, called
 from .errors import NoRequest, UnfitConnection
@@ -52,11 +53,14 @@ class BackgroundTasks:
     after the request, in the order added, and is lost if the process dies.
     """
 
-    __slots__ = ("_engine", "_entries", "_handling", "_has_jobs", "_is_closed")
+    __slots__ = (
+        "_engine", "_entries", "_handling", "_has_jobs", "_is_closed", "door", "root", "scope"
+    )  # fmt: skip  # a row
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, scope: Any = None, door: Door | None = None) -> None:
         """Begin with nothing. Errors that are being handled now are none of the request's."""
         self._engine = engine
+        self.enter_door(scope or {}, door)
         self._entries: list[_Entry] = []
         self._has_jobs = self._is_closed = False  # jobs: to be stored, or stored
         self._handling = Handling()
@@ -123,6 +127,8 @@ class BackgroundTasks:
         queue: str | None = None,
         priority: int | None = None,
         group: str | None = None,
+        waits_for: Iterable[Job | str] = (),
+        if_failed: IfFailed = "cancel",
         connection: Any = None,
     ) -> AddingLater:
         """Say more about the job that the next `add_task` makes; see `Errands.options`.
@@ -138,7 +144,7 @@ class BackgroundTasks:
             )
         options = Options(
             after=after, at=at, key=key, on_conflict=on_conflict, queue=queue, priority=priority,
-            group=group,
+            group=group, waits_for=ids_of(waits_for), if_failed=if_failed,
         )  # fmt: skip  # a call
         return AddingLater(self, options)
 
@@ -156,6 +162,16 @@ class BackgroundTasks:
         return [entry.stored for entry in self._entries if entry.stored is not None]
 
     # For the middleware
+
+    def enter_door(self, scope: Any, door: Door | None) -> None:
+        """The request is now with this application, whose `root` may be below another's.
+
+        Args:
+            scope: Of the request, as ASGI has it.
+            door: How the application answers.
+        """
+        self.scope, self.door = scope, door
+        self.root = scope.get("root_path", "")  # kept, since a router changes it on its way down
 
     def enter(self) -> Token[BackgroundTasks | None]:
         """Be the ones that `of()` finds, until `leave`."""
@@ -270,18 +286,17 @@ class BackgroundTasks:
             self._engine.locals.start(calls)
 
     async def _store(self, entries: list[_Entry]) -> None:
-        groups: dict[OnConflict, list[_Entry]] = {}
-        for entry in entries:
-            if entry.is_unstored:
-                groups.setdefault(entry.options.on_conflict, []).append(entry)
-        for on_conflict, group in groups.items():
-            jobs = [entry.what for entry in group if isinstance(entry.what, Job)]
-            for entry, job in zip(group, await self._engine.hold(jobs, on_conflict), strict=True):
+        for batch in _batches([entry for entry in entries if entry.is_unstored]):
+            jobs = [entry.what for entry in batch if isinstance(entry.what, Job)]
+            if any(job.waits_for for job in jobs):
+                jobs = [_waiting_for_stored(job, [*self._entries, *entries]) for job in jobs]
+            on_conflict = batch[0].options.on_conflict
+            for entry, job in zip(batch, await self._engine.hold(jobs, on_conflict), strict=True):
                 entry.stored = job
 
     def _start_late(self, entry: _Entry) -> None:
         """Added by something that outlived the request."""
-        late = BackgroundTasks(self._engine)
+        late = BackgroundTasks(self._engine, self.scope, self.door)
         late._entries.append(entry)
         late._has_jobs = True
         self._engine.keep_up(late.close(wait=False))
@@ -308,6 +323,26 @@ class AddingLater:
         self._background._add(entry)
         assert isinstance(entry.what, Job)
         return entry.what
+
+
+def _batches(entries: list[_Entry]) -> list[list[_Entry]]:
+    """Entries that are to be stored together: whoever waits for a job, with it or after it."""
+    batches: dict[tuple[int, OnConflict], list[_Entry]] = {}
+    level = 0
+    for entry in entries:
+        level += bool(entry.options.waits_for) and bool(batches)
+        batches.setdefault((level, entry.options.on_conflict), []).append(entry)
+    return list(batches.values())
+
+
+def _waiting_for_stored(job: Job, entries: list[_Entry]) -> Job:
+    """The job, waiting for what is stored in the place of those that it was to wait for."""
+    stored = {
+        entry.what.id: entry.stored.id
+        for entry in entries
+        if isinstance(entry.what, Job) and entry.stored
+    }
+    return replace(job, waits_for=tuple(stored.get(each, each) for each in job.waits_for))
 
 
 def _calls(entries: list[_Entry]) -> list[LocalCall]:

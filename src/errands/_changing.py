@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -53,10 +54,24 @@ async def change(engine: Engine, change: Change, query: Query, states: Sequence[
     """
     now, number = engine.clock.now(), 0
     query = replace(query, states=query.states or states, before=None, limit=PAGE)
-    while page := await engine.store.find(query):
+    # who waits for others is to wait again: so those are queued before, or in the same go
+    pages = _oldest_first(engine, query) if change is retry else _newest_first(engine, query)
+    async for page in pages:
         number += len(await change(engine, page, now))
-        query = replace(query, before=page[-1].id)
     return number
+
+
+async def _newest_first(engine: Engine, query: Query) -> AsyncIterator[list[Job]]:
+    while page := await engine.store.find(query):
+        yield page
+        query = replace(query, before=page[-1].id)
+
+
+async def _oldest_first(engine: Engine, query: Query) -> AsyncIterator[list[Job]]:
+    ids = [[job.id for job in page] async for page in _newest_first(engine, query)]
+    while ids:
+        there = await asyncio.gather(*(engine.store.get(job_id) for job_id in ids.pop()))
+        yield [job for job in there if job is not None and job.state in query.states]
 
 
 async def each_look(engine: Engine, what: Job | str) -> AsyncIterator[Job]:

@@ -102,6 +102,21 @@ class Codec:
                 args.append(given[parameter.name])
         return args, kwargs
 
+    def argument(self, payload: str, name: str) -> str:
+        """One of the stored arguments as JSON text; its default, if it was left out.
+
+        Raises:
+            NotSerializable: if the default cannot be written as JSON.
+        """
+        given = ARGUMENTS.decode(payload).get(name)
+        if given is not None:
+            return bytes(given).decode()
+        default = self._signature.parameters[name].default
+        try:
+            return "null" if default is inspect.Parameter.empty else _text(default)
+        except (TypeError, ValueError, OverflowError, RecursionError) as error:
+            raise self._refusal(name, default, str(error)) from None
+
     def dump_result(self, value: object) -> str | None:
         """A result as JSON text; `None` stays `None`.
 
@@ -311,4 +326,9 @@ def _short(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:57]}…"
 
 
+def _text(value: object) -> str:
+    return ENCODER.encode(value).decode()
+
+
 ENCODER = msgspec.json.Encoder(enc_hook=_plain)
+ARGUMENTS = msgspec.json.Decoder(dict[str, msgspec.Raw])

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Collection, Coroutine, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -40,6 +41,7 @@ from .executors._part import require_application, require_open
 logger = logging.getLogger("errands")
 
 HOOKS_GRACE = 2.0  # seconds that hooks have to be told the last outcomes
+HELD = timedelta(seconds=60)  # a request whose jobs have limits is over by then, or it has died
 ASK_TIME = 15.0  # seconds between two looks at the store's clock
 
 
@@ -295,13 +297,14 @@ class Engine:
         """Store jobs that are not to start before `start` is called.
 
         Those that this process may run are leased to it meanwhile, so that nobody else starts
-        one before the request, and its transaction, are over.
+        one before the request, and its transaction, are over. One that has a limit takes none of
+        its places so early: it is due later, and at once when it is started.
         """
         worker = self._worker
         await self._room.take(self.store, jobs)
         if worker is None or on_conflict == "replace":
             return self._added(jobs, await self.store.add(jobs, on_conflict))
-        jobs = [worker.claimed(job) if worker.takes(job) else job for job in jobs]
+        jobs = [self._held(job, worker) if worker.takes(job) else job for job in jobs]
         kept = self._added(jobs, await self.store.add(jobs, on_conflict))
         for job, there in zip(jobs, kept, strict=True):
             if job.state is State.RUNNING and there.id == job.id:
@@ -313,6 +316,8 @@ class Engine:
         for job in jobs:
             if self._worker is not None and job.worker == self._worker.name:
                 self._worker.start_held(job)
+        if later := [job.due_again() for job in jobs if job.is_bound and job.free_at > job.due_at]:
+            self.keep_up(self._free(later))
 
     async def drop(self, jobs: Sequence[Job]) -> None:
         """Remove jobs that were held: their request failed.
@@ -352,7 +357,7 @@ class Engine:
 
     @contextmanager
     def watching(self, job_id: str) -> Iterator[asyncio.Event]:
-        """An event that is set whenever this process stores an outcome of the job."""
+        """An event that is set whenever this process stores an outcome or a progress of the job."""
         event = asyncio.Event()
         self._watchers[job_id].add(event)
         try:
@@ -387,7 +392,7 @@ class Engine:
             middleware=self._layers,
             ended=self.ended,
             processes=self._settings.processes,
-            advanced=lambda jobs: self.hooks.tell("progress", jobs),
+            advanced=self._advanced,
         )
         await worker.open()
         self._worker = worker
@@ -460,6 +465,12 @@ class Engine:
             await self.clock.sleep(ASK_TIME)
             await self._patience.until_done(lambda: self.clock.follow(self._store.now))
 
+    def _held(self, job: Job, worker: Worker) -> Job:
+        return job.extended(self.clock.now() + HELD) if job.is_bound else worker.claimed(job)
+
+    async def _free(self, jobs: Sequence[Job]) -> None:
+        await self._patience.until_done(lambda: self._store.save(jobs))
+
     async def _drop_later(self, jobs: Sequence[Job]) -> None:
         self._dropped(jobs, await self._patience.until_done(lambda: self._store.remove(jobs)))
 
@@ -504,5 +515,13 @@ class Engine:
             self._historian.note(job)
         if (event := event_of(job)) is not None:
             self.hooks.tell(event, [job])
+        self._wake(job)
+
+    def _advanced(self, jobs: Sequence[Job]) -> None:
+        self.hooks.tell("progress", jobs)
+        for job in jobs:
+            self._wake(job)
+
+    def _wake(self, job: Job) -> None:
         for waiting in self._watchers.get(job.id, ()):
             waiting.set()

@@ -21,10 +21,10 @@ from contextlib import suppress
 from contextvars import copy_context
 from typing import Any
 
+from ._bounds import Alarm, memory
 from ._codec import Codec
 from ._finishing import Finishing
 from ._job import Job
-from ._limits import Alarm, memory
 from ._reference import Reference
 from ._runner import Run, begin, told
 from ._task import is_async

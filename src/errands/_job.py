@@ -151,6 +151,11 @@ class Job:
         return self.state in FINAL
 
     @property
+    def is_bound(self) -> bool:
+        """Whether it has a limit, so that only a claim knows whether it may start."""
+        return self.concurrency_key is not None or self.rate_key is not None
+
+    @property
     def error(self) -> str | None:
         """What the last attempt that ended had to say: a traceback, mostly."""
         return self.history[-1].error if self.history else None
@@ -170,6 +175,7 @@ class Job:
             attempt=self.attempt + 1,
             started_at=now,
             free_at=now + lease,
+            blocked_by=None,
             progress=None,
             history=self._ended(Outcome.LOST, now, LOST) if lost else self.history,
             version=self.version + 1,
@@ -183,6 +189,19 @@ class Job:
         """Leased for longer. This is no transition: the version stays."""
         return self._with(free_at=until)
 
+    def blocked(self, by: str, until: datetime = NEVER) -> Job:
+        """Kept back by what has that key. This is no transition: the version stays."""
+        return self._with(free_at=until, blocked_by=by)
+
+    def unblocked(self) -> Job:
+        """Kept back no longer, in its old place. This is no transition, either."""
+        return self._with(free_at=self.due_at, blocked_by=None)
+
+    def recovered(self, now: datetime) -> Job:
+        """Queued again after its worker was lost, which counted as an attempt."""
+        lost = self._ended(Outcome.LOST, now, LOST)
+        return self._queued(self.due_at, started_at=None, history=lost)
+
     def done(self, result: str | None, now: datetime, note: str | None = None) -> Job:
         """Ended well; `note` says why a result could not be kept."""
         return self._finished(State.DONE, Outcome.DONE, now, note, result)
@@ -194,18 +213,36 @@ class Job:
         again = now + timedelta(milliseconds=round(wait * 1000))
         return self._queued(again, history=self._ended(Outcome.FAILED, now, error))
 
-    def cancelled(self, now: datetime) -> Job:
-        """Ended by a person or a program before it was done."""
-        return self._finished(State.CANCELLED, Outcome.CANCELLED, now)
+    def cancelled(self, now: datetime, why: str | None = None) -> Job:
+        """Ended by a person or a program before it was done; `why`, if it had been claimed."""
+        return self._finished(State.CANCELLED, Outcome.CANCELLED, now, why)
 
     def retried(self, now: datetime) -> Job:
-        """Asked for again by a person: due at once, all attempts given back."""
-        return self._queued(now, attempt=0, finished_at=None, result=None, is_cancelling=False)
+        """Asked for again by a person: due at once, all attempts given back.
+
+        One with `waits_for` waits once more, as those may have been asked for again, too; where
+        all of them have ended, the store frees it at once.
+        """
+        again = self._queued(now, attempt=0, finished_at=None, result=None, is_cancelling=False)
+        return again._with(free_at=NEVER, blocked_by=WAITING) if self.waits_for else again
+
+    def freed(self, now: datetime) -> Job:
+        """Kept back no longer: what it waited for has ended."""
+        return self._with(free_at=max(now, self.due_at), blocked_by=None, version=self.version + 1)
+
+    def returned(self) -> Job:
+        """Handed back before it started, to wait: what it waits for was asked for once more."""
+        again = self._queued(NEVER, attempt=self.attempt - 1, started_at=None)
+        return again._with(blocked_by=WAITING)
 
     def released(self, now: datetime) -> Job:
         """Handed back unfinished by a worker that stops; the attempt does not count."""
         ended = self._ended(Outcome.RELEASED, now, None)
         return self._queued(max(now, self.due_at), attempt=self.attempt - 1, history=ended)
+
+    def due_again(self) -> Job:
+        """Due as it was asked for, after it was held back while it was queued."""
+        return self._queued(self.due_at)
 
     def unclaimed(self) -> Job:
         """As if it had not been claimed: for a job that was held but never started."""

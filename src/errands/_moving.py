@@ -140,23 +140,43 @@ async def _copy(old: Store, new: Store, tell: Tell) -> tuple[int, int]:
     """Add what is missing, and say how many jobs that were, and how many were there."""
     total = sum((await old.count()).values())
     missing: list[Job] = []
+    ahead: set[str] = set()  # of their turn, as somebody waits for them
     copied = skipped = done = 0
     async with aclosing(_pairs(old, new)) as pairs:
         async for mine, theirs in pairs:
             if mine is None:
                 continue
             done += 1
-            if theirs is None:
+            if theirs is None or mine.id in ahead:
                 missing.append(mine)
             else:
                 skipped += 1
             if done % PAGE == 0:
+                ahead |= await _add_parents(old, new, missing)
                 copied += await _added(new, missing)
                 missing = []
                 tell(done, total)
+    ahead |= await _add_parents(old, new, missing)
     copied += await _added(new, missing)
     tell(done, total)
     return copied, skipped
+
+
+async def _add_parents(old: Store, new: Store, jobs: Sequence[Job]) -> set[str]:
+    """Add what unfinished jobs have waited for, or wait for, before them; say which those are.
+
+    Older jobs come later, and a store keeps nobody who waits for a job that it does not have.
+    """
+    found: dict[str, Job] = {}
+    more = [job for job in jobs if not job.is_final]
+    while wanted := {each for job in more for each in job.waits_for} - set(found):
+        parents = await asyncio.gather(*(old.get(each) for each in wanted))
+        more = [job for job in parents if job is not None and job.id not in found]
+        found |= {job.id: job for job in more}
+        more = [job for job in more if not job.is_final]
+    there = await new.states(list(found))
+    await new.add([job for job in found.values() if job.id not in there])
+    return set(found) - set(there)
 
 
 async def _added(store: Store, jobs: Sequence[Job]) -> int:

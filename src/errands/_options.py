@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from ._clock import whole
-from ._job import Job, new_id
+from ._job import NEVER, WAITING, Job, new_id
 from ._store import OnConflict
 from ._task import Task
 from .errors import PayloadTooLarge
 
 Seconds = float | timedelta
+IfFailed = Literal["cancel", "run"]
 
 LONGEST = 1e10  # seconds, some 300 years: no date is out of range
 
@@ -29,6 +31,8 @@ class Options:
         queue: Instead of the task's.
         priority: Instead of the task's.
         group: Which jobs it is counted with.
+        waits_for: The ids of the jobs that are to end before it starts.
+        if_failed: What to do if one of those did not end well.
         connection: In whose transaction the job is added.
     """
 
@@ -39,6 +43,8 @@ class Options:
     queue: str | None = None
     priority: int | None = None
     group: str | None = None
+    waits_for: tuple[str, ...] = ()
+    if_failed: IfFailed = "cancel"
     connection: Any = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
@@ -60,7 +66,9 @@ class Options:
             raise ValueError(f"options(key={self.key!r}): a key is text, not empty, without NUL")
         if self.queue is not None and not is_text(self.queue):
             raise ValueError(f"options(queue={self.queue!r}): a queue has a name, without NUL")
-
+        if self.if_failed not in get_args(IfFailed):
+            expected = ", ".join(get_args(IfFailed))
+            raise ValueError(f"options(if_failed={self.if_failed!r}): expected {expected}")
         if self.group is not None and not is_text(self.group):
             raise ValueError(f"options(group={self.group!r}): a group has a name, without NUL")
 
@@ -80,24 +88,43 @@ class Options:
         payload = task.codec.dump(args, kwargs)
         if limit and len(payload) * 4 > limit and (size := len(payload.encode())) > limit:
             raise PayloadTooLarge(task.name, size, limit)
-        due_at = self._due_at(now)
+        due_at, waits = self._due_at(now), bool(self.waits_for)
         return Job.of(
             id=new_id(now),
             task=task.name,
             payload=payload,
             due_at=due_at,
-            free_at=due_at,
+            free_at=NEVER if waits else due_at,
             added_at=now,
             queue=task.queue if self.queue is None else self.queue,
             priority=task.priority if self.priority is None else self.priority,
             key=self.key,
             group=self.group,
+            **task.keys(payload),
+            waits_for=self.waits_for,
+            runs_anyway=waits and self.if_failed == "run",
+            blocked_by=WAITING if waits else None,
         )
 
     def _due_at(self, now: datetime) -> datetime:
         if self.at is not None:
             return whole(self.at.astimezone(UTC))
         return now if self.after is None else whole(now + timedelta(seconds=seconds(self.after)))
+
+
+def ids_of(jobs: Iterable[Job | str]) -> tuple[str, ...]:
+    """The ids of jobs that are to be waited for, as a user may name them.
+
+    Raises:
+        ValueError: if it is no list, or one of them is neither a job nor an id.
+    """
+    if isinstance(jobs, str | Job):
+        raise ValueError("options(waits_for=…): expected a list of jobs or ids, as in [job]")
+    ids = tuple(job.id if isinstance(job, Job) else job for job in jobs)
+    for each in ids:
+        if not is_text(each):
+            raise ValueError(f"options(waits_for=[{each!r}]): expected a job, or the id of one")
+    return ids
 
 
 def is_text(value: object) -> bool:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from contextlib import suppress
 from typing import Any
 
+from ._door import Door
 from ._engine import Engine
-from ._job import Job, State
-from .errors import JobCancelled, JobFailed, NotSerializable
+from ._job import Job
+from ._parents import value_of
 
 POLL = (0.02, 0.5)  # seconds between two looks at a job that another process runs: first, longest
 
@@ -18,20 +18,25 @@ async def result(engine: Engine, job_id: str, limit: float | None) -> Any:
     """See `Errands.result`."""
     try:
         async with asyncio.timeout(limit):
-            return _value(engine, await _end_of(engine, job_id))
+            return value_of(engine.tasks, await _end_of(engine, job_id))
     except TimeoutError:
         raise TimeoutError(f"job {job_id} has not ended within {limit:g} s") from None
 
 
-def _value(engine: Engine, job: Job) -> Any:
-    if job.state is State.FAILED:
-        raise JobFailed(job)
-    if job.state is State.CANCELLED:
-        raise JobCancelled(job)
-    if job.result is None and job.error:
-        raise NotSerializable(job.error)
-    task = engine.tasks.get(job.task)
-    return json.loads(job.result or "null") if task is None else task.codec.load_result(job.result)
+async def wait_or_202(engine: Engine, job_id: str, limit: float, door: Door) -> Any:
+    """See `Errands.wait_or_202`."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(limit):
+            await _end_of(engine, job_id)
+    job = await engine.store.get(job_id)
+    if job is None:
+        raise LookupError(f"there is no job {job_id!r}, or no longer")
+    return door.ready(job, value_of(engine.tasks, job)) if job.is_final else door.accepted(job)
+
+
+def id_of(job: Job | str) -> str:
+    """The id of a job, or what is one already."""
+    return job if isinstance(job, str) else job.id
 
 
 async def _end_of(engine: Engine, job_id: str) -> Job:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import traceback
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextvars import Context, ContextVar
 from functools import partial
 from pathlib import Path
@@ -47,11 +47,12 @@ class Run:
         is_stored: Whether the function itself has finished the job, and that was committed.
         finishing: How the function may do so, once it runs.
         task: What runs it, in its `context`, once it runs.
+        parents: What reads what the jobs returned that it waited for.
     """
 
     __slots__ = (
         "_leash", "_tell", "_timers", "context", "finishing", "is_cancelled", "is_ended",
-        "is_late", "is_lost", "is_stopped", "is_stored", "job", "task",
+        "is_late", "is_lost", "is_stopped", "is_stored", "job", "parents", "task",
     )  # fmt: skip  # names
 
     def __init__(self, job: Job, tell: Callable[[Run], object]) -> None:
@@ -62,6 +63,7 @@ class Run:
         self.task: asyncio.Task[None] | None = None
         self.context: Context | None = None
         self.finishing: Finishing | None = None
+        self.parents: Callable[[], Awaitable[list[Any]]] | None = None
         self._leash: Leash | None = None
         self._timers: list[asyncio.TimerHandle] = []
 
@@ -177,6 +179,22 @@ class CurrentJob(Job):
             raise LookupError(f"job {self.id} is not being run here; finish() belongs in its task")
         run.require()
         await run.finishing.finish(run.job, connection, result)
+
+    async def parents(self) -> list[Any]:
+        """What the jobs returned that this one waited for, in the order of `waits_for`.
+
+        A value is as the return annotation of its task says, where that is declared here. With
+        `if_failed="run"`, the error that `errands.result` would raise stands in the place of
+        a job that failed (`JobFailed`) or was cancelled (`JobCancelled`).
+
+        Raises:
+            LookupError: anywhere but in the function whose job it is.
+            StoreUnavailable: if the store does not answer.
+        """
+        run = _running.get(None)
+        if run is None or run.parents is None or run.job.id != self.id:
+            raise LookupError(f"job {self.id} is not being run here; parents() belongs in its task")
+        return await run.parents()
 
     def __eq__(self, other: object) -> bool:
         return vars(self) == vars(other) if isinstance(other, Job) else NotImplemented

@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from contextvars import copy_context
 from datetime import timedelta
+from functools import partial
 
 from ._calling import Executors
 from ._clock import Clock
@@ -19,6 +20,7 @@ from ._doubts import Doubts
 from ._finishing import Finishing
 from ._job import Job
 from ._leash import let_go
+from ._parents import results_of
 from ._runner import Middleware, Run, run
 from ._store import Store
 from ._supervisor import Loop, Patience
@@ -253,6 +255,7 @@ class Runs:
     async def _work(self, held: Run) -> None:
         task, outcome = self._tasks[held.job.task], None
         held.finishing = Finishing(self._store, task, self._clock)
+        held.parents = partial(results_of, self._store, self._tasks, held.job.waits_for)
         try:
             outcome = await self._play(held, task, self._middleware, self._executors, self._clock)
         except asyncio.CancelledError:
@@ -269,7 +272,8 @@ class Runs:
             return
         held.is_ended = True
         self._advanced.pop(outcome.id, None)
-        if held.is_stored:
+        # one that has a limit is saved once more, which lets the next of its jobs start
+        if held.is_stored and not outcome.concurrency_key:
             self._leave(held, outcome.id)
             self._told(outcome)
             return

@@ -180,7 +180,7 @@ class Scheduler:
         return Job.of(
             id=schedule.tick_id(tick), task=task.name, payload=schedule.payload, due_at=due_at,
             free_at=due_at, added_at=now, queue=task.queue, priority=task.priority,
-            key=schedule.key,
+            key=schedule.key, **task.keys(schedule.payload),
         )  # fmt: skip  # a row
 
     async def _look_after(self, schedules: Sequence[Schedule]) -> None:

@@ -125,6 +125,7 @@ class Schedules:
         job = Job(
             id=new_id(now), task=task.name, payload=schedule.payload, due_at=now, free_at=now,
             added_at=now, queue=task.queue, priority=task.priority, key=schedule.key,
+            **task.keys(schedule.payload),  # type: ignore[arg-type]  # two fields of text
         )  # fmt: skip  # a row
         [kept] = await self._engine.add([job])
         return kept

@@ -11,13 +11,15 @@ process may share a transaction. `errands.testing.StoreContract` shows whether a
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol, Self
 
+from ._group import Group
 from ._heartbeat import Heartbeat
 from ._history import Tally
 from ._job import Job, State
+from ._limit import Limits
 from ._order import Order, OrderKind
 from ._schedule import Schedule
 
@@ -53,6 +55,9 @@ class Claim:
         tasks: The names that it knows. Jobs of other tasks are left for who knows them.
         limit: How many at most, from 1.
         now: Jobs that are free by then.
+        limits: Those of the tasks that have some.
+        watch: Tells what time it is, in whatever thread: the claim may have to wait, and the
+            tokens of a rate count from when they are taken.
     """
 
     worker: str
@@ -61,6 +66,8 @@ class Claim:
     limit: int
     now: datetime
     lease: timedelta
+    limits: Mapping[str, Limits] = field(default_factory=dict)
+    watch: Callable[[], datetime] | None = None
 
 
 class Store(Protocol):
@@ -91,7 +98,13 @@ class Store(Protocol):
         A job whose id is there already is not kept again: an addition whose answer was lost
         may be repeated. One that has ended is in conflict with nobody.
 
+        A job that is `blocked_by` `WAITING` is kept like that only if one of its `waits_for`
+        has not ended, here or among the jobs themselves; else it is free when it is due.
+
         Raises:
+            UnknownJob: if one of those is neither here nor among the jobs.
+            ValueError: if jobs would wait for each other in a circle. Then, as with the others,
+                none of them is kept.
             JobExists: with `raise`, if there is a conflict, also one among the jobs themselves;
                 then none of them is kept.
         """
@@ -115,11 +128,27 @@ class Store(Protocol):
 
         Each comes out as `Job.claimed` makes it. A running job whose lease is over is free
         as well: its worker is taken for dead.
+
+        One that has no room within the limits of its task becomes `Job.blocked`, so that it is
+        in nobody's way; `_quota.Quota` says which. A running one becomes `Job.recovered` first.
+        A job that ends, or is queued again, gives its place to the first that it keeps back: by
+        priority, then `due_at`.
         """
         ...
 
     async def next_free(self, claim: Claim) -> datetime | None:
-        """When the next job will be free that `claim` could take, `None` if there is none."""
+        """When the next job will be free that `claim` could take, `None` if there is none.
+
+        One that is blocked for good, until `NEVER`, is none.
+        """
+        ...
+
+    async def unblock(self, claim: Claim) -> int:
+        """Free the jobs of its tasks that a limit keeps back and need not, and say how many.
+
+        As one was raised, or taken out of the code. Asked for every second: it may look at a
+        part of the limits, and at the next part when it is asked again.
+        """
         ...
 
     async def save(self, jobs: Sequence[Job]) -> set[str]:
@@ -130,6 +159,10 @@ class Store(Protocol):
         stored already counts as written: a save whose answer was lost may be repeated.
         The key is not written: `replace` may have taken it. Nor is `is_cancelling`, but that a
         job which had ended is asked to be cancelled no longer.
+
+        With a job that ends, those that are `blocked_by` `WAITING`, and have nobody left to wait
+        for, become `Job.freed`: both are written, or neither. How it ended does not matter. One
+        that is saved as waiting is freed at once, if all of its `waits_for` have ended.
         """
         ...
 
@@ -154,11 +187,22 @@ class Store(Protocol):
         ...
 
     async def remove(self, jobs: Sequence[Job]) -> set[str]:
-        """Forget each job that is still at its version, and answer with the ids."""
+        """Forget each job that is still at its version, and answer with the ids.
+
+        Who waited for one of them waits for it no longer.
+        """
         ...
 
     async def get(self, job_id: str) -> Job | None:
         """The job of this id, if there is one."""
+        ...
+
+    async def states(self, ids: Collection[str]) -> Mapping[str, State]:
+        """The state of each job of these ids; one that there is not is missing."""
+        ...
+
+    async def group(self, name: str) -> Group:
+        """How far the jobs of a group are. This is asked often, and must not read the jobs."""
         ...
 
     async def find(self, query: Query) -> list[Job]:
@@ -178,7 +222,10 @@ class Store(Protocol):
         ...
 
     async def prune(self, before: datetime, limit: int) -> int:
-        """Forget at most `limit` jobs that finished earlier, and say how many."""
+        """Forget at most `limit` jobs that finished earlier, and say how many.
+
+        Those are kept that an unfinished job has among its `waits_for`.
+        """
         ...
 
     async def enlist(self, worker: str) -> None:
@@ -260,6 +307,10 @@ class Store(Protocol):
 
     async def remove_schedules(self, names: Collection[str]) -> None:
         """Forget schedules; the jobs that they added stay."""
+        ...
+
+    async def secret(self) -> bytes:
+        """32 random bytes, the same for all who share this store; made when first asked for."""
         ...
 
     async def now(self) -> datetime:

@@ -12,6 +12,7 @@ from types import CodeType, FunctionType
 from typing import Any, Literal, ParamSpec, Protocol, TypeVar, get_args
 
 from ._codec import Codec
+from ._limit import NO_LIMITS, Limit, Limits, Rate, key_of
 from ._reference import Reference, module_of, require_name
 from ._retry import Retry
 from .errors import DuplicateTask, SetupError, UnknownTask
@@ -46,6 +47,7 @@ class Task:
         queue: Where its jobs wait.
         priority: The higher, the sooner.
         timeout: Seconds after which a run counts as failed; `None` for no limit.
+        limits: How many of its jobs run at once, and start in a time.
         hard_timeout: Seconds after which a function is left to itself, or its process is
             killed, that has not ended by its timeout; 2 s after that if not given.
         run: Where the function runs: `loop`, `thread` or `process`. If not given, a coroutine
@@ -59,6 +61,7 @@ class Task:
     priority: int = 0
     retry: Retry = field(default_factory=Retry)
     timeout: float | None = None
+    limits: Limits = NO_LIMITS
     hard_timeout: float | None = None
     run: Place | None = None
     max_memory: int | None = None
@@ -68,7 +71,8 @@ class Task:
 
         Raises:
             TypeError: if `function` cannot be called, or `retry` is not a `Retry`.
-            ValueError: if the name or the queue is empty, or the timeout is not positive.
+            ValueError: if the name or the queue is empty, the timeout is not positive, or a
+                limit is counted per parameter that the function does not have.
         """
         if not callable(self.function):
             raise TypeError(f"a task is a function, not {self.function!r}")
@@ -78,6 +82,8 @@ class Task:
             raise ValueError(f"a task needs a name and a queue, not {self.name!r}, {self.queue!r}")
         if self.timeout is not None and not self.timeout > 0:
             raise ValueError(f"{self.name}: timeout={self.timeout!r}: expected more than 0 seconds")
+        for limit in (self.limits.concurrency, self.limits.rate):
+            self._require_parameter(limit)
         hard = self.hard_timeout
         if hard is not None and (self.timeout is None or hard < self.timeout):
             raise ValueError(
@@ -85,6 +91,25 @@ class Task:
                 "which it is told to end, and then those after which it is ended"
             )
         self._require_place()
+
+    def keys(self, payload: str) -> dict[str, str]:
+        """The fields of a job that say what it is limited with; none of most tasks' jobs.
+
+        Args:
+            payload: Its arguments.
+        """
+        if self.limits is NO_LIMITS:
+            return {}
+        kinds = ("limit", self.limits.concurrency), ("rate", self.limits.rate)
+        fields = "concurrency_key", "rate_key"
+        return {
+            name: key_of(
+                kind, self.name, limit.per,
+                self.codec.argument(payload, limit.per) if limit.per else "",
+            )
+            for name, (kind, limit) in zip(fields, kinds, strict=True)
+            if limit is not None
+        }  # fmt: skip  # a call
 
     @cached_property
     def codec(self) -> Codec:
@@ -95,6 +120,18 @@ class Task:
     def is_async(self) -> bool:
         """Whether the function is a coroutine function."""
         return is_async(self.function)
+
+    def _require_parameter(self, limit: Limit | Rate | None) -> None:
+        if limit is None or limit.per is None:
+            return
+        several = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD
+        parameters = inspect.signature(self.function).parameters.values()
+        names = [each.name for each in parameters if each.kind not in several]
+        if limit.per not in names:
+            raise ValueError(
+                f"{self.name}: {limit!r}: it has no parameter {limit.per!r} to count by; "
+                f"there are: {', '.join(names) or 'none'}"
+            )
 
     @cached_property
     def place(self) -> Place:
@@ -189,7 +226,23 @@ class Named(dict[str, T]):
 
 
 class Tasks(Named[Task]):
-    """The tasks that this process has declared, by name."""
+    """The tasks that this process has declared, by name.
+
+    Attributes:
+        limits: Those of the tasks that have some.
+    """
+
+    def __init__(self, beside: Mapping[str, Task] | None = None) -> None:
+        """Start with none."""
+        super().__init__(beside)
+        self.limits: dict[str, Limits] = {}
+
+    def add(self, task: Task) -> None:
+        """See `Named.add`."""
+        super().add(task)
+        self.limits.pop(task.name, None)
+        if task.limits != NO_LIMITS:
+            self.limits[task.name] = task.limits
 
 
 def called(function: Any) -> Callable[..., Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import socket
 from collections.abc import Callable, Collection, Sequence
 from datetime import timedelta
@@ -13,6 +14,7 @@ from ._clock import Clock
 from ._heartbeat import Heartbeat
 from ._helm import Helm
 from ._job import Job
+from ._parents import Parents
 from ._pulse import Pulse, own_version
 from ._renewer import Renewer
 from ._runner import Middleware
@@ -24,6 +26,7 @@ from ._task import Tasks
 from .executors.process import Processes
 
 RESCUE = 0.3  # seconds between two looks for workers that died
+UNBLOCK = 1.0  # and for jobs that a limit keeps back without need, at the most
 KILL = 1.0  # seconds more, in which processes are killed that ignore their cancellation
 CLEANUP = 2.0  # seconds that cancelled jobs have to clean up, and outcomes to be saved
 
@@ -71,6 +74,7 @@ class Worker:
         )  # fmt: skip  # a call
         self._runs.advanced = advanced
         self._suspicion = Suspicion(store, clock, patience, self._runs)
+        self._parents = Parents(store, clock, patience, ended)
         self._helm = Helm(store, clock, patience, self.name, self._runs, slots)
         self._claimer = Claimer(
             store, clock, patience, self._runs, self._wanted, self._freed, self._sift
@@ -99,7 +103,8 @@ class Worker:
         loops = {**self._runs.loops, "orders": self._helm.run}
         if self._is_aside:
             return loops
-        own = {"claims": self._claimer.run, "rescue": self._rescue, "pulse": self._pulse.run}
+        own = {"claims": self._claimer.run, "rescue": self._rescue, "pulse": self._pulse.run,
+               "limits": self._unblock}  # fmt: skip  # a row
         return {**own, **loops}
 
     async def open(self) -> None:
@@ -169,6 +174,8 @@ class Worker:
 
     def bear(self, job: Job) -> Job | None:
         """The job, claimed, if a slot is free and nobody waits for it; the slot is kept."""
+        if job.is_bound:
+            return None
         has_room = self._is_aside or (self._is_idle and self._runs.free > 0)
         if not has_room or not self.takes(job):
             return None
@@ -224,7 +231,8 @@ class Worker:
 
     async def _sift(self, claimed: list[Job]) -> list[Job]:
         """Those that are to start; the others have gone back."""
-        return await self._suspicion.sift(await self._helm.sift(claimed))
+        ready = await self._parents.sift(await self._helm.sift(claimed))
+        return await self._suspicion.sift(ready)
 
     def _state(self) -> dict[str, int]:
         return {"running": self._runs.running, "slots": self._helm.slots}
@@ -233,6 +241,12 @@ class Worker:
         while True:
             await self._patience.until_done(lambda: self._store.rescue(self._clock.now()))
             await self._clock.sleep(RESCUE)
+
+    async def _unblock(self) -> None:
+        while True:
+            await self._clock.sleep(UNBLOCK * random.uniform(0.5, 1.0))
+            wanted = self._claim(self._tasks.keys(), 1)
+            await self._patience.until_done(lambda: self._store.unblock(wanted))  # noqa: B023  # awaited in this turn
 
     @property
     def _of_processes(self) -> set[str]:
@@ -268,6 +282,8 @@ class Worker:
             limit=limit,
             now=self._clock.now(),
             lease=self._lease,
+            limits={name: each for name, each in self._tasks.limits.items() if name in tasks},
+            watch=self._clock.now,
         )
 
     @property

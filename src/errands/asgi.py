@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapp
 from contextlib import AsyncExitStack
 from typing import Any
 
-from . import BackgroundTasks, Errands
+from . import BackgroundTasks, Door, Errands
 from .errors import QueueFull, SetupError
 
 Scope = MutableMapping[str, Any]
@@ -46,6 +46,7 @@ class ErrandsMiddleware:
         failed: Whether a response of this status, made while this error was being handled,
             means that the request failed, so that what it added is dropped.
         check: Looks at the application at its start, and yields what is to be warned about.
+        door: How the application answers, as `wait_or_202` needs to know.
     """
 
     def __init__(
@@ -56,9 +57,11 @@ class ErrandsMiddleware:
         work: bool = True,
         failed: Failed = raised,
         check: Check | None = None,
+        door: Door | None = None,
     ) -> None:
         """Open nothing yet."""
-        self.app, self.errands = app, errands
+        self.app, self.errands, self.door = app, errands, door
+        self._is_ready = door is None
         self._work, self._failed, self._check = work, failed, check
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -67,12 +70,20 @@ class ErrandsMiddleware:
             await self._lifespan(scope, receive, send)
         elif scope["type"] in ("http", "websocket") and "errands" not in scope:
             if self.errands.is_open_for_long:
+                if not self._is_ready:  # opened by somebody else, without a lifespan
+                    await self._be_ready()
                 await _Exchange(self, scope, receive, send).run(wait=False)
                 return
             # alone: no lifespan was seen, so that tasks run inline, as Starlette's do
             async with self.errands.aside() as alone:
+                if not self._is_ready:
+                    await self._be_ready()
                 await _Exchange(self, scope, receive, send).run(wait=alone)
         else:  # an outer middleware of ours has this request in hand
+            if self.door is not None and "errands" in scope and self.errands.is_open:
+                if not self._is_ready:
+                    await self._be_ready()
+                scope["errands"].enter_door(scope, self.door)
             await self.app(scope, receive, send)
 
     def has_failed(self, status: int, error: BaseException | None) -> bool:
@@ -95,6 +106,7 @@ class ErrandsMiddleware:
                 if message["type"] == "lifespan.startup.complete":
                     self._warn(scope.get("app"))
                     await stack.enter_async_context(self._open())
+                    await self._be_ready()
                 await send(message)
 
             try:
@@ -106,6 +118,11 @@ class ErrandsMiddleware:
                 while (await receive_first())["type"] != "lifespan.shutdown":
                     await send_last({"type": "lifespan.startup.complete"})
                 await send({"type": "lifespan.shutdown.complete"})
+
+    async def _be_ready(self) -> None:
+        if self.door is not None:
+            await self.door.open()
+        self._is_ready = True
 
     def _open(self) -> Any:
         return self.errands.working() if self._work else self.errands
@@ -127,7 +144,7 @@ class _Exchange:
     ) -> None:
         self._middleware, self._scope = middleware, scope
         self._receive, self._send = receive, send
-        self._background: BackgroundTasks = middleware.errands.background()
+        self._background: BackgroundTasks = middleware.errands.background(scope, middleware.door)
         self._has_started = False
         self._releasing: asyncio.Future[Any] | None = None
 
@@ -217,6 +234,7 @@ def setup_errands(
     work: bool = True,
     failed: Failed = raised,
     check: Check | None = None,
+    door: Door | None = None,
 ) -> None:
     """Install Errands in a Starlette, FastAPI or FastHTML application.
 
@@ -225,6 +243,7 @@ def setup_errands(
         work: Whether this process also runs jobs; `False` leaves them to other processes.
         failed: See `ErrandsMiddleware`.
         check: See `ErrandsMiddleware`.
+        door: See `ErrandsMiddleware`.
 
     Raises:
         SetupError: if it was done before, or the application has started.
@@ -238,7 +257,9 @@ def setup_errands(
         raise SetupError("setup_errands was called for this application before; once is enough")
     if app.middleware_stack is not None:
         raise SetupError("the application has started: call setup_errands before it serves")
-    app.add_middleware(ErrandsMiddleware, errands=errands, work=work, failed=failed, check=check)
+    app.add_middleware(
+        ErrandsMiddleware, errands=errands, work=work, failed=failed, check=check, door=door
+    )  # fmt: skip  # a call
     app.user_middleware.append(app.user_middleware.pop(0))  # innermost
     app.state.errands = errands
 

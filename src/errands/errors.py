@@ -11,6 +11,7 @@ ErrandsError
 ├── NotSerializable       an argument or a result that cannot be kept as JSON
 ├── PayloadTooLarge       the arguments of one job are bigger than `max_payload`
 ├── JobExists             an unfinished job has this key already
+├── UnknownJob            a job that is to be waited for is not in the store
 ├── UnfitConnection       jobs cannot be written by the connection that was handed to us
 ├── JobLost               the job that was to be finished is somebody else's now
 ├── NotCommitted          a job was finished in a transaction that was not committed
@@ -101,6 +102,22 @@ class JobExists(ErrandsError):
         """Name the key and the job that holds it."""
         super().__init__(f"an unfinished job has the key {job.key!r}: {job.id} ({job.task})")
         self.job = job
+
+
+class UnknownJob(ErrandsError, LookupError):
+    """A job was to wait for another one that is not in the store.
+
+    Attributes:
+        job_id: The id that there is not.
+    """
+
+    def __init__(self, task: str, job_id: str) -> None:
+        """Say which job, a call of `task`, was to wait for it."""
+        super().__init__(
+            f"{task} was to wait for job {job_id!r}, and there is no such job in this store, or no "
+            "longer: pass what add_task answered, of jobs that are kept here"
+        )
+        self.job_id = job_id
 
 
 class UnfitConnection(ErrandsError, ValueError):

@@ -2,7 +2,39 @@
 
 from __future__ import annotations
 
-from . import BackgroundTasks
-from .asgi import ErrandsMiddleware, setup_errands
+from typing import Any
+
+from . import BackgroundTasks, Errands
+from .asgi import ErrandsMiddleware, Failed, raised
+from .asgi import setup_errands as setup_asgi
+from .status import JsonDoor, Links, StatusKey, add_routes
 
 __all__ = ["BackgroundTasks", "ErrandsMiddleware", "setup_errands"]
+
+
+def setup_errands(
+    app: Any,
+    errands: Errands,
+    *,
+    work: bool = True,
+    failed: Failed = raised,
+    secret: str | bytes | None = None,
+    status_key: StatusKey | None = None,
+) -> None:
+    """Install Errands in a Starlette application, with the routes that tell how jobs do.
+
+    Args:
+        app: The application; also found as `app.state.errands` from now on: its `errands`.
+        work: Whether this process also runs jobs; `False` leaves them to other processes.
+        failed: See `ErrandsMiddleware`.
+        secret: What links to jobs are signed with; by default, a secret that the store keeps.
+        status_key: Asked with a request whom its links to jobs are for, such as
+            `lambda request: request.session.get("user")`; for everybody by default.
+
+    Raises:
+        SetupError: if it was done before, or the application has started.
+    """
+    links = Links(errands, secret, status_key)
+    door = JsonDoor(links, is_plain=True)
+    setup_asgi(app, errands, work=work, failed=failed, door=door)
+    add_routes(app, links)

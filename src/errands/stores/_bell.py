@@ -70,5 +70,5 @@ class Echo:
 
 
 def is_news(jobs: Iterable[Job]) -> bool:
-    """Whether one of these jobs waits for a worker."""
-    return any(job.state is State.QUEUED for job in jobs)
+    """Whether one of these jobs waits for a worker, and not for something else first."""
+    return any(job.state is State.QUEUED and job.blocked_by is None for job in jobs)

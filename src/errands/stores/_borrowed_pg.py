@@ -16,6 +16,7 @@ from ..errors import UnfitConnection
 from . import _pg_sql
 from ._borrowed import FAILED, NO_TRANSACTION, POSTGRESQL, in_sqlalchemy, kind_of, rows_of
 from ._pg_link import Row, Session, qualified
+from ._waits import Saved
 
 Values = Mapping[str, Any]
 Execute = Callable[[str, Values], Awaitable[list[Row]]]
@@ -74,7 +75,7 @@ async def borrowed(connection: Any, schema: str) -> AsyncIterator[Borrowed]:
         yield session
 
 
-async def save(session: Borrowed, jobs: Sequence[Job]) -> set[str]:
+async def save(session: Borrowed, jobs: Sequence[Job]) -> Saved:
     """As `_pg_sql.save`; a job that would be the second of its key is refused alone."""
     try:
         async with session.transaction():
@@ -84,8 +85,8 @@ async def save(session: Borrowed, jobs: Sequence[Job]) -> set[str]:
         if _state(error) != UNIQUE:
             raise
     if len(jobs) == 1:
-        return set()
-    return set[str]().union(*[await save(session, [job]) for job in jobs])
+        return Saved()
+    return Saved.all_of([await save(session, [job]) for job in jobs])
 
 
 def _execute_on(kind: str, connection: Any) -> Execute:

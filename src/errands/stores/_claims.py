@@ -6,13 +6,15 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from itertools import groupby
 
-from .._job import Job
+from .._job import NEVER, Job
 from .._store import Claim
+from . import _sql_limits
 from ._database import Database
 from ._reading import ROWS, by_id, one, read
 from ._rows import UNFINISHED, decode, instant, ms
 from ._writing import update, write
 
+FOR_GOOD = ms(NEVER)  # when those are free that are blocked
 Place = tuple[str, int, str]  # queue, priority, task
 
 # Every queue, priority and task that has a job and is not paused, found by skipping through the
@@ -76,21 +78,28 @@ def next_free(db: Database, calls: list[Claim]) -> list[datetime | None]:
     answers = []
     for call in calls:
         found = [one(db, NEXT, place) for place in _places(db, call)]
-        answers.append(instant(min((ms for ms in found if ms is not None), default=None)))
+        coming = (at for at in found if at is not None and at < FOR_GOOD)
+        answers.append(instant(min(coming, default=None)))
     return answers
 
 
 def _claim(db: Database, call: Claim) -> list[Job]:
-    found: list[Job] = []
     places = sorted(_places(db, call), key=_priority, reverse=True)
-    for _, level in groupby(places, key=_priority):
-        room = call.limit - len(found)
-        if not room:
-            break
-        found += _due(db, list(level), ms(call.now), room)
+    if call.limits:
+        return _sql_limits.claim(db, call, lambda limit: _found(db, places, ms(call.now), limit))
+    found = _found(db, places, ms(call.now), call.limit)
     claimed = [job.claimed(call.worker, call.now, call.lease) for job in found]
     write(db, update, claimed)
     return claimed
+
+
+def _found(db: Database, places: Sequence[Place], now: int, limit: int) -> list[Job]:
+    found: list[Job] = []
+    for _, level in groupby(places, key=_priority):
+        if len(found) == limit:
+            break
+        found += _due(db, list(level), now, limit - len(found))
+    return found
 
 
 def _due(db: Database, level: Sequence[Place], now: int, limit: int) -> Iterable[Job]:

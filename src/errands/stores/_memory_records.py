@@ -1,7 +1,8 @@
-"""What the store in memory keeps beside the jobs: workers, schedules, orders."""
+"""What the store in memory keeps beside the jobs: workers, schedules, orders, a secret."""
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
@@ -10,6 +11,7 @@ from .._history import Key, Tally, merged
 from .._order import Order, OrderKind
 from .._schedule import Schedule
 from ._bell import Bell
+from ._secret import SIZE
 
 
 class Records:
@@ -26,6 +28,7 @@ class Records:
         self._schedules: dict[str, Schedule] = {}
         self._history: dict[Key, Tally] = {}
         self._orders: dict[tuple[OrderKind, str], Order] = {}
+        self._secret = secrets.token_bytes(SIZE)
 
     async def beat(self, heartbeat: Heartbeat) -> None:
         """See `Store.beat`."""
@@ -74,6 +77,10 @@ class Records:
         for each in orders:
             self._orders.pop(each, None)
         self._bell.ring()
+
+    async def secret(self) -> bytes:
+        """See `Store.secret`."""
+        return self._secret
 
     async def add_history(self, tallies: Sequence[Tally]) -> None:
         """See `Store.add_history`."""

@@ -8,7 +8,7 @@ from .._job import Job, State
 from .._store import OnConflict, rival_within
 from ..errors import JobExists, StoreUnavailable
 from ._pg_link import Session
-from ._pg_statements import BY_KEY, INSERT, by_id, ids_of
+from ._pg_statements import BY_KEY, INSERT, REPLACE, by_id, ids_of
 from ._rows import COLUMNS, as_job, new
 
 PORTION = 5000  # jobs of one statement
@@ -96,15 +96,15 @@ async def _replace(session: Session, job: Job) -> Job:
         there = await _there(session, job, lock=" for update")
         if there is not None and there.id == job.id:
             return there
-        stored = job
         if there is not None and there.state is State.QUEUED:
-            await session.rows("delete from errands_jobs where id = %(id)s", {"id": there.id})
             stored = there.replaced(job)
-        elif there is not None:
+            await ids_of(session, REPLACE, COLUMNS, [new(stored)])
+            return stored
+        if there is not None:
             sql = "update errands_jobs set key = null where id = %(id)s"
             await session.rows(sql, {"id": there.id})
-        if await _insert(session, [stored]):
-            return stored
+        if await _insert(session, [job]):
+            return job
     raise StoreUnavailable(f"the key {job.key!r} changes hands too fast. Add the job again.")
 
 

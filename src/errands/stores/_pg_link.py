@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import cache
 from typing import Any
 
@@ -33,7 +33,8 @@ PLAIN_PLANS = {
     "max_parallel_workers_per_gather": "0",
     "plan_cache_mode": "force_generic_plan",
 }
-TABLE = r"\b(errands_(?:jobs|meta|enlisted|history|orders|schedules|workers))\b"
+_NAMES = "enlisted|history|jobs|meta|orders|rates|schedules|waits|workers"
+TABLE = rf"\b(errands_(?:{_NAMES}))\b"
 SET = """
 select count(set_config(name, value, {}))
 from unnest(%s::text[], %s::text[]) as told (name, value)
@@ -43,6 +44,8 @@ from unnest(%s::text[], %s::text[]) as told (name, value)
 class Session:
     """A connection in use: speaks to the tables of one schema."""
 
+    _is_quick = False  # whether statements are sent before those before them are answered
+
     def __init__(self, connection: psycopg.AsyncConnection[Row], schema: str) -> None:
         """Use the connection, which commits each statement by itself."""
         self.connection, self._schema = connection, schema
@@ -50,11 +53,31 @@ class Session:
     async def rows(self, sql: str, values: Mapping[str, Any] | None = None) -> list[Row]:
         """What a statement answers. Our tables are named there without their schema."""
         cursor = await self.connection.execute(qualified(sql, self._schema), values or {})
+        if self._is_quick:  # only the answer says whether there are rows
+            return await cursor.fetchall()
         return await cursor.fetchall() if cursor.description else []
+
+    async def tell(self, sql: str, values: Mapping[str, Any]) -> None:
+        """Run a statement whose answer nobody needs; inside `quickly`, without waiting for it."""
+        await self.connection.execute(qualified(sql, self._schema), values)
 
     def transaction(self) -> AbstractAsyncContextManager[object]:
         """What is done inside is done as a whole."""
         return self.connection.transaction()
+
+    @asynccontextmanager
+    async def quickly(self) -> AsyncIterator[None]:
+        """A transaction that waits for the server only where rows are asked for.
+
+        Inside, `rows` is for statements that answer with some, and `tell` for all others.
+        """
+        async with AsyncExitStack() as stack:
+            if psycopg.AsyncPipeline.is_supported():  # by the libpq that is installed
+                await stack.enter_async_context(self.connection.pipeline())
+                stack.callback(setattr, self, "_is_quick", False)
+                self._is_quick = True
+            await stack.enter_async_context(self.connection.transaction())
+            yield
 
 
 class Link:

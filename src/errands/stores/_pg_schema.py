@@ -9,11 +9,14 @@ from psycopg import errors, sql
 
 from ..errors import NotAStore, SchemaTooNew, SetupError, StoreUnavailable
 from ._beats import COLUMNS as BEATS
+from ._pg_groups import TABLE as GROUPS
 from ._pg_history import TABLE as HISTORY
 from ._pg_link import Row, Session
 from ._pg_orders import COLUMNS as ORDERED
 from ._pg_orders import TABLE as ORDERS
+from ._pg_waits import TABLE as WAITS
 from ._plans import COLUMNS as PLANS
+from ._rates import COLUMNS as RATES
 from ._rows import COLUMNS, FINISHED, UNFINISHED
 from ._tallies import COLUMNS as TALLIED
 
@@ -36,8 +39,14 @@ LATER_COLUMNS = (  # that older versions did not have
     'concurrency_key text collate "C"', 'rate_key text collate "C"', "is_cancelling bigint",
     'blocked_by text collate "C"',
 )  # fmt: skip  # a row
-GROUPS = """
-create index errands_group on errands_jobs (group_name, state) where group_name is not null;
+LIMITS = """
+create index errands_limited on errands_jobs (concurrency_key)
+    where concurrency_key is not null and state = 'running';
+create index errands_blocked on errands_jobs (blocked_by, priority desc, due_at, id)
+    where blocked_by is not null;
+create table errands_rates (
+    key text collate "C" primary key, taken text not null, over bigint not null
+);
 """
 # Text sorts by its bytes, as in the other stores. Every job is written three times, so that the
 # dead rows are to be swept soon, and a busy table is not to wait for a fifth of it to change.
@@ -63,6 +72,8 @@ create table errands_workers (
     started_at bigint not null, seen_at bigint not null, gone_at bigint, tasks text
 );
 {GROUPS}
+{LIMITS}
+{WAITS}
 {SCHEDULES}
 {ORDERS}
 {HISTORY}
@@ -76,17 +87,22 @@ OURS: Mapping[str, Sequence[str]] = {
     "errands_workers": [name for name in BEATS if name != "tasks"],
     "errands_schedules": PLANS,
     "errands_orders": ORDERED,
+    "errands_waits": ("parent", "child", "is_over"),
     "errands_history": TALLIED,
+    "errands_rates": RATES,
 }
 LATER = (
     "errands_schedules",
     "errands_orders",
+    "errands_waits",
     "errands_history",
+    "errands_rates",
 )  # tables that older versions did not have
 UPGRADES: Mapping[int, str] = {  # from this version to the next
     1: SCHEDULES,
     2: "".join(f"alter table errands_jobs add column {each};" for each in LATER_COLUMNS)
-    + f"{GROUPS} {ORDERS} alter table errands_workers add column tasks text; {HISTORY}",
+    + f"{GROUPS} {WAITS} {ORDERS} alter table errands_workers add column tasks text; {HISTORY}"
+    + LIMITS,
 }
 
 LOCK = "select pg_advisory_xact_lock(hashtextextended(%(name)s, 0))"

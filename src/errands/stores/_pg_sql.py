@@ -19,22 +19,31 @@ from ._pg_statements import (
     CLAIM_KNOWN,
     COUNT,
     DEAD,
+    NEW_SECRET,
     NEXT,
     NOTIFY,
+    PICK,
     PLACE,
     PRUNE,
     REMOVE,
     REPORT,
     RESCUE,
+    SECRET,
     TIME,
     UPDATE,
+    UPDATE_AWAITED,
     WAITING,
     as_rows,
     by_id,
     ids_of,
+    wanted,
 )
 from ._pg_trail import Trail
+from ._pg_waits import end, forget, keep_back
 from ._rows import CHANGING, NAMES, as_job, changed, instant, is_stored, ms, reported
+from ._secret import NAMES as SECRETS
+from ._secret import joined, new_rows
+from ._waits import Saved, are_kept_back, is_kept_back
 
 
 async def claim(trail: Trail, session: Session, calls: list[Claim]) -> list[list[Job]]:
@@ -44,28 +53,28 @@ async def claim(trail: Trail, session: Session, calls: list[Claim]) -> list[list
 
 async def next_free(session: Session, calls: list[Claim]) -> list[datetime | None]:
     """See `Store.next_free`."""
-    return [instant((await session.rows(NEXT, _wanted(call)))[0][0]) for call in calls]
+    return [instant((await session.rows(NEXT, wanted(call)))[0][0]) for call in calls]
 
 
-async def save(session: Session, calls: list[Sequence[Job]]) -> list[set[str]]:
+async def save(session: Session, calls: list[Sequence[Job]]) -> list[Saved]:
     """See `Store.save`.
 
     Raises:
         UniqueViolation: if one of the jobs would be the second of its key. None is written.
     """
     every = [job for jobs in calls for job in jobs]
-    written: set[int] = set()  # which of them, by `id`: one job may be there at two versions
-    for layer in _layers(every):
-        done = set(await ids_of(session, UPDATE, ("id", *CHANGING), map(changed, layer)))
-        written.update(id(job) for job in layer if job.id in done)
-    if len(written) == len(every):
-        return [{job.id for job in jobs} for jobs in calls]
+    written = set() if are_kept_back(every) else await _written(session, UPDATE, every)
+    frees = False
+    if len(written) < len(every):
+        more, frees = await _ordered(session, [job for job in every if id(job) not in written])
+        written |= more
     refused = [job.id for job in every if id(job) not in written]
     there = {job.id: job for job in await by_id(session, refused)}
-    return [
+    saved = (
         {job.id for job in jobs if id(job) in written or is_stored(job, there.get(job.id))}
         for jobs in calls
-    ]
+    )
+    return [Saved.of(ids, frees=frees) for ids in saved]
 
 
 async def report(session: Session, calls: list[Collection[Job]]) -> list[None]:
@@ -76,12 +85,16 @@ async def report(session: Session, calls: list[Collection[Job]]) -> list[None]:
     return [None] * len(calls)
 
 
-async def remove(session: Session, calls: list[Sequence[Job]]) -> list[set[str]]:
+async def remove(session: Session, calls: list[Sequence[Job]]) -> list[Saved]:
     """See `Store.remove`."""
     answers = []
     for jobs in calls:
         rows = [(job.id, job.version) for job in jobs]
-        answers.append(set(await ids_of(session, REMOVE, ("id", "version"), rows)))
+        async with session.transaction():
+            removed = set(await ids_of(session, REMOVE, ("id", "version"), rows))
+            frees = await end(session, [job for job in jobs if job.id in removed])
+            await forget(session, removed)
+        answers.append(Saved.of(removed, frees=frees))
     return answers
 
 
@@ -120,16 +133,26 @@ async def places(session: Session, calls: list[datetime]) -> list[set[tuple[str,
 
 async def prune(session: Session, calls: list[tuple[datetime, int]]) -> list[int]:
     """See `Store.prune`."""
-    return [
-        len(await session.rows(PRUNE, {"before": ms(before), "limit": limit}))
-        for before, limit in calls
-    ]
+    answers = []
+    for before, limit in calls:
+        async with session.transaction():
+            picked = await session.rows(PICK, {"before": ms(before), "limit": limit})
+            answers.append(len(await session.rows(PRUNE, {"ids": [each for (each,) in picked]})))
+    return answers
 
 
 async def now(session: Session, calls: list[None]) -> list[datetime | None]:
     """See `Store.now`."""
     [[found]] = await session.rows(TIME)
     return [instant(found) for _ in calls]
+
+
+async def secret(session: Session, calls: list[None]) -> list[bytes]:
+    """See `Store.secret`."""
+    while (found := joined(await session.rows(SECRET, {"names": list(SECRETS)}))) is None:
+        names, values = zip(*new_rows(), strict=True)
+        await session.rows(NEW_SECRET, {"names": list(names), "values": list(values)})
+    return [found for _ in calls]
 
 
 async def notify(session: Session, calls: list[tuple[str, str]]) -> list[None]:
@@ -169,6 +192,25 @@ def extension(ids: Collection[str], worker: str, until: datetime) -> dict[str, A
     return {"ids": sorted(ids), "worker": worker, "until": ms(until)}
 
 
+async def _written(session: Session, sql: str, jobs: Sequence[Job]) -> set[int]:
+    """Write jobs, and say which, by `id`: one job may be there at two versions."""
+    written: set[int] = set()
+    for layer in _layers(jobs):
+        done = set(await ids_of(session, sql, ("id", *CHANGING), map(changed, layer)))
+        written.update(id(job) for job in layer if job.id in done)
+    return written
+
+
+async def _ordered(session: Session, jobs: Sequence[Job]) -> tuple[set[int], bool]:
+    """Write jobs of which some may be waited for, or are to wait; say whether that frees any."""
+    async with session.transaction():
+        written = await _written(session, UPDATE_AWAITED, jobs)
+        saved = [job for job in jobs if id(job) in written]
+        freed = await end(session, [job for job in saved if job.is_final])
+        back = [job for job in saved if is_kept_back(job)]
+        return written, await keep_back(session, back) or freed
+
+
 def _quoted(schema: str) -> str:
     return '"{}"'.format(schema.replace('"', '""'))
 
@@ -196,7 +238,7 @@ async def _found(session: Session, query: Query) -> list[Row]:
 
 
 async def _claim(trail: Trail, session: Session, call: Claim) -> list[Job]:
-    values = _wanted(call) | {"worker": call.worker, "until": ms(call.now + call.lease)}
+    values = wanted(call) | {"worker": call.worker, "until": ms(call.now + call.lease)}
     if (known := trail.known(call, time.monotonic())) is not None:
         claimed = await _taken(session, CLAIM_KNOWN, {**values, "known": known})
         if claimed:  # if they are fewer than wanted, the next claim looks everywhere
@@ -214,13 +256,6 @@ async def _taken(session: Session, sql: str, values: dict[str, Any]) -> list[tup
     taken = [(as_job(row[:-1]), row[-1]) for row in await session.rows(sql, values)]
     taken.sort(key=lambda pair: (-pair[0].priority, pair[1], pair[0].id))
     return taken
-
-
-def _wanted(call: Claim) -> dict[str, Any]:
-    queues = None if call.queues is None else list(call.queues)
-    return {
-        "tasks": list(call.tasks), "queues": queues, "now": ms(call.now), "limit": call.limit,
-    }  # fmt: skip  # a row
 
 
 def _layers(jobs: Iterable[Job]) -> Iterator[list[Job]]:

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from .._job import HISTORY, LOST, Job, Outcome
+from .._job import HISTORY, LOST, NEVER, Job, Outcome
+from .._store import Claim
 from ._pg_link import Session
-from ._rows import CHANGING, COLUMNS, FINISHED, NAMES, UNFINISHED, as_job, as_json
+from ._rows import CHANGING, COLUMNS, FINISHED, NAMES, UNFINISHED, as_job, as_json, ms
 
 SETTLING = 10.0  # seconds that workers have to come back, after a server was away
 
@@ -32,11 +33,18 @@ INSERT = f"""
 insert into errands_jobs ({NAMES}) select {NAMES} from {given(COLUMNS)}
 on conflict do nothing returning id
 """
-UPDATE = f"""
+UPDATE_AWAITED = f"""
 update errands_jobs as j set {", ".join(f"{name} = new.{name}" for name in CHANGING)},
 is_cancelling = case when j.finished_at is null then j.is_cancelling end
 from {given(("id", *CHANGING))}
-where j.id = new.id and j.version = new.version - 1 returning j.id
+where j.id = new.id and j.version = new.version - 1 {{}} returning j.id
+"""
+# But for the end of a job that others may wait for: that is to free them, in one transaction.
+UPDATE = UPDATE_AWAITED.format("and (j.is_awaited is null or new.finished_at is null)")
+UPDATE_AWAITED = UPDATE_AWAITED.format("")
+REPLACE = f"""
+update errands_jobs as j set {", ".join(f"{name} = new.{name}" for name in COLUMNS)}
+from {given(COLUMNS)} where j.id = new.id returning j.id
 """
 REPORT = f"""
 update errands_jobs as j set progress = new.progress
@@ -123,13 +131,14 @@ TAKE = f"""
     group by queue, task, priority, since, after
 ), taken as materialized (
     select locked.* from share cross join lateral (
-        select j.id, j.free_at from errands_jobs as j
+        select {{0}} from errands_jobs as j
         where {DUE.format("share")} limit share.number for update skip locked
     ) as locked
-)
+)"""
+AS_CLAIMED = f"""
 update errands_jobs as j set
     state = 'running', worker = %(worker)s, attempt = j.attempt + 1, started_at = %(now)s,
-    free_at = %(until)s, progress = null, version = j.version + 1,
+    free_at = %(until)s, blocked_by = null, progress = null, version = j.version + 1,
     history = case when j.state = 'queued' then j.history else (
         select '[' || string_agg(entry, ',' order by number) || ']' from (
             (select entry::text, number from json_array_elements(coalesce(j.history, '[]')::json)
@@ -141,13 +150,26 @@ update errands_jobs as j set
             )::text, {2**31}
         ) as entries
     ) end
-from taken where j.id = taken.id returning {JOB}, taken.free_at
+from taken where j.id = taken.id"""
+PLAINLY = f"{TAKE.format('j.id, j.free_at')} {AS_CLAIMED} returning {JOB}, taken.free_at"
+CLAIM, CLAIM_KNOWN = f"{EVERYWHERE}, {PLAINLY}", f"{KNOWN}, {PLAINLY}"
+# Those that have a limit are only locked, and as they were.
+CLAIM_WITHIN = f"""
+{EVERYWHERE}, {TAKE.format(JOB)}, claimed as (
+    {AS_CLAIMED} and coalesce(taken.concurrency_key, taken.rate_key) is null
+    returning {JOB}, taken.free_at as was_free_at
+)
+select claimed.*, true from claimed
+union all
+select taken.*, taken.free_at, false from taken
+where coalesce(taken.concurrency_key, taken.rate_key) is not null
 """
-CLAIM, CLAIM_KNOWN = f"{EVERYWHERE}, {TAKE}", f"{KNOWN}, {TAKE}"
+# Those that were locked by it, and have room.
+CLAIM_THESE = f"with taken as (select unnest(%(ids)s::text[]) as id) {AS_CLAIMED}"
 NEXT = f"""
 {EVERYWHERE}, {WANTED} select min(next.free_at) from wanted cross join lateral (
     select j.free_at from errands_jobs as j
-    where {AT_PLACE.format("wanted")} order by j.free_at, j.id limit 1
+    where {AT_PLACE.format("wanted")} and j.free_at < {ms(NEVER)} order by j.free_at, j.id limit 1
 ) as next
 """
 WAITING = f"""
@@ -164,13 +186,31 @@ select count(*) from (
 ) as found
 """
 COUNT = "select queue, state, count(*) from errands_jobs group by queue, state"
+# A job is needed as long as one that has not ended may look at it. Those that are picked are
+# locked, so that nobody can begin to wait for them; a second look sees who has just begun.
+IS_NEEDED = f"""(j.is_awaited is not null and exists (
+    select 1 from errands_waits as w join errands_jobs as child on child.id = w.child
+    where w.parent = j.id and child.{UNFINISHED}
+))"""
+PICK = f"""
+select j.id from errands_jobs as j
+where j.{FINISHED} and j.finished_at < %(before)s and not {IS_NEEDED}
+order by j.finished_at limit %(limit)s for update skip locked
+"""
 PRUNE = f"""
-delete from errands_jobs where ctid = any(array(
-    select ctid from errands_jobs where {FINISHED} and finished_at < %(before)s
-    order by finished_at limit %(limit)s for update skip locked
-)) returning id
+with pruned as (
+    delete from errands_jobs as j where j.id = any(%(ids)s::text[]) and not {IS_NEEDED} returning id
+), forgotten as (
+    delete from errands_waits as w using pruned where w.parent = pruned.id
+)
+select id from pruned
 """
 TIME = "select floor(extract(epoch from clock_timestamp()) * 1000)::bigint"
+SECRET = "select name, value from errands_meta where name = any(%(names)s::text[])"
+NEW_SECRET = """
+insert into errands_meta select * from unnest(%(names)s::text[], %(values)s::bigint[])
+on conflict do nothing
+"""
 # Where a table is: in which server since when it runs, in which database, and which one it is.
 PLACE = """
 select (select oid::bigint from pg_database where datname = current_database()),
@@ -222,3 +262,11 @@ def as_rows(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> dict[str, 
     """Rows as a JSON array of objects, without what is null anyway."""
     named = (zip(columns, row, strict=True) for row in rows)
     return {"jobs": as_json([{k: v for k, v in pairs if v is not None} for pairs in named])}
+
+
+def wanted(call: Claim) -> dict[str, Any]:
+    """What a claim is told of the jobs that it may take."""
+    queues = None if call.queues is None else list(call.queues)
+    return {
+        "tasks": list(call.tasks), "queues": queues, "now": ms(call.now), "limit": call.limit,
+    }  # fmt: skip  # a row

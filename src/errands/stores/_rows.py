@@ -7,13 +7,14 @@ one store to another as they are.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, overload
 
 import msgspec
 
+from .._group import Group
 from .._job import Attempt, Job, Outcome, Progress, State
 
 COLUMNS = (
@@ -93,6 +94,16 @@ def instant(ms: int | None) -> datetime | None: ...
 def instant(ms: int | None) -> datetime | None:
     """A stored instant."""
     return None if ms is None else datetime.fromtimestamp(ms / 1000, UTC)
+
+
+def group_of(name: str, rows: Iterable[Sequence[Any]]) -> Group:
+    """A group, by rows of a state, how many jobs have it, and their first and last instants."""
+    counts, started, ended = {}, [], []
+    for state, number, first, last in rows:
+        counts[STATES[state]] = number
+        started += [] if first is None else [instant(first)]
+        ended += [] if last is None else [instant(last)]
+    return Group.of(name, counts, min(started, default=None), max(ended, default=None))
 
 
 def is_stored(job: Job, there: Job | None) -> bool:

@@ -14,15 +14,27 @@ from typing import Any
 from .._job import Job, State
 from .._store import OnConflict, Query, rival_within
 from ..errors import JobExists, NotAStore, SchemaTooNew
-from . import _sql_history, _sql_orders, _sql_schedules, _sql_workers
+from . import (
+    _rates,
+    _sql_groups,
+    _sql_history,
+    _sql_limits,
+    _sql_orders,
+    _sql_schedules,
+    _sql_waits,
+    _sql_workers,
+)
 from ._beats import COLUMNS as BEATS
 from ._database import Database
 from ._plans import COLUMNS as PLANS
 from ._plans import NAME as SCHEDULES
 from ._reading import ROWS, by_id, many, one, read
-from ._rows import COLUMNS, FINISHED, UNFINISHED, as_json, is_stored, ms
+from ._rows import COLUMNS, FINISHED, UNFINISHED, as_json, ms
+from ._secret import NAMES as SECRETS
+from ._secret import joined, new_rows
 from ._tallies import COLUMNS as TALLIED
 from ._tallies import NAME as HISTORY
+from ._waits import Saved, are_kept_back
 from ._writing import insert, report_progress, update, write
 
 VERSION = 4  # of the tables below; a change adds a step to `UPGRADES`
@@ -34,9 +46,6 @@ LATER = (  # columns that older versions did not have
     "group_name text", "waits_for text", "runs_anyway integer", "concurrency_key text",
     "rate_key text", "is_cancelling integer", "blocked_by text",
 )  # fmt: skip  # a row
-GROUPS = """
-create index errands_group on errands_jobs (group_name, state) where group_name is not null;
-"""
 TABLES = f"""
 create table errands_meta (name text primary key, value) without rowid;
 create table errands_jobs (
@@ -49,7 +58,10 @@ create table errands_jobs (
 create unique index errands_key on errands_jobs (key) where key is not null and {UNFINISHED};
 create index errands_held on errands_jobs (worker) where state = 'running';
 create index errands_finished on errands_jobs (finished_at) where {FINISHED};
-{GROUPS}
+{_sql_groups.TABLE}
+{_sql_waits.TABLE}
+{_sql_limits.INDEXES}
+{_sql_limits.TABLE}
 {_sql_workers.TABLE}
 {_sql_schedules.TABLE}
 {_sql_orders.TABLE}
@@ -62,7 +74,8 @@ UPGRADES: Mapping[int, str] = {  # from this version to the next
     1: f"{_sql_workers.TABLE} drop index if exists errands_free; {FREE}",  # at first without tasks
     2: _sql_schedules.TABLE,
     3: "".join(f"alter table errands_jobs add column {each};" for each in LATER)
-    + f"{GROUPS} {_sql_orders.TABLE} {_sql_workers.AGAIN} {_sql_history.TABLE}",
+    + f"{_sql_groups.TABLE} {_sql_waits.TABLE} {_sql_orders.TABLE} {_sql_workers.AGAIN}"
+    + f"{_sql_history.TABLE} {_sql_limits.INDEXES} {_sql_limits.TABLE}",
 }
 
 
@@ -92,7 +105,9 @@ def prepare(db: Database, paths: list[str]) -> list[None]:
     _require(db, paths[0], _sql_workers.NAME, BEATS)
     _require(db, paths[0], SCHEDULES, PLANS)
     _require(db, paths[0], _sql_orders.NAME, _sql_orders.COLUMNS)
+    _require(db, paths[0], "errands_waits", ("parent", "child", "is_over"))
     _require(db, paths[0], HISTORY, TALLIED)
+    _require(db, paths[0], _rates.NAME, _rates.COLUMNS)
     return [None] * len(paths)
 
 
@@ -120,13 +135,12 @@ def add_anyway(db: Database, calls: list[tuple[Sequence[Job], OnConflict]]) -> l
     return answers
 
 
-def save(db: Database, calls: list[Sequence[Job]]) -> list[set[str]]:
+def save(db: Database, calls: list[Sequence[Job]]) -> list[Saved]:
     """See `Store.save`."""
     changed = [job for jobs in calls for job in jobs]
-    if write(db, update, changed) == len(changed):
-        return [{job.id for job in jobs} for jobs in calls]
-    there = {job.id: job for job in by_id(db, [job.id for job in changed])}
-    return [{job.id for job in jobs if is_stored(job, there.get(job.id))} for jobs in calls]
+    if not are_kept_back(changed) and write(db, update, changed) == len(changed):
+        return [Saved(job.id for job in jobs) for jobs in calls]
+    return [_sql_waits.save(db, jobs) for jobs in calls]
 
 
 def report(db: Database, calls: list[Collection[Job]]) -> list[None]:
@@ -146,7 +160,7 @@ def extend(db: Database, calls: list[tuple[list[str], str, datetime]]) -> list[s
     return answers
 
 
-def remove(db: Database, calls: list[Sequence[Job]]) -> list[set[str]]:
+def remove(db: Database, calls: list[Sequence[Job]]) -> list[Saved]:
     """See `Store.remove`."""
     sql = "delete from errands_jobs where id = ? and version = ?"
     answers = []
@@ -155,7 +169,9 @@ def remove(db: Database, calls: list[Sequence[Job]]) -> list[set[str]]:
         for job in jobs:
             db.execute(sql, (job.id, job.version))
             removed |= {job.id} if db.changes() else set()
-        answers.append(removed)
+        frees = _sql_waits.end(db, [job for job in jobs if job.id in removed])
+        _sql_waits.forget(db, list(removed))
+        answers.append(Saved.of(removed, frees=frees))
     return answers
 
 
@@ -185,11 +201,16 @@ def backlog(db: Database, calls: list[tuple[str, int]]) -> list[int]:
 
 def prune(db: Database, calls: list[tuple[datetime, int]]) -> list[int]:
     """See `Store.prune`."""
-    old = f"select id from errands_jobs where {FINISHED} and finished_at < ? order by finished_at"
+    is_old = f"{FINISHED} and finished_at < ? and not {_sql_waits.IS_NEEDED}"
+    old = f"select id from errands_jobs where {is_old} order by finished_at limit ?"
     answers = []
     for before, limit in calls:
-        db.execute(f"delete from errands_jobs where id in ({old} limit ?)", (ms(before), limit))
+        ids = list(many(db, old, (ms(before), limit)))
+        which = "id in (select value from json_each(?))"
+        db.execute(f"delete from errands_jobs where {which}", (as_json(ids),))
         answers.append(db.changes())
+        _sql_limits.forget(db, before)
+        _sql_waits.forget(db, ids)
     return answers
 
 
@@ -201,6 +222,15 @@ def free(db: Database, calls: list[tuple[str, datetime]]) -> list[int]:
         db.execute(sql, (ms(now), worker))
         answers.append(db.changes())
     return answers
+
+
+def secret(db: Database, calls: list[None]) -> list[bytes]:
+    """See `Store.secret`."""
+    sql = "select name, value from errands_meta where name in (?, ?, ?, ?)"
+    while (found := joined(db.execute(sql, SECRETS).fetchall())) is None:
+        for row in new_rows():
+            db.execute("insert into errands_meta values (?, ?) on conflict do nothing", row)
+    return [found for _ in calls]
 
 
 def _require(db: Database, path: str, table: str, columns: Sequence[str]) -> None:
@@ -268,4 +298,5 @@ def _replace(db: Database, job: Job) -> Job:
     elif there is not None:
         db.execute("update errands_jobs set key = null where id = ?", (there.id,))
     write(db, insert, [job])
+    _sql_waits.mark(db, [job.id])  # as the one was whose place it took
     return job

@@ -50,6 +50,13 @@ def _insert(size: int) -> str:
 
 @cache
 def _update(size: int) -> str:
+    """But for the end of a job that others may wait for: that is to free them."""
+    is_plain = "errands_jobs.is_awaited is null or new.finished_at is null"
+    return f"{_update_awaited(size)} and ({is_plain})"
+
+
+@cache
+def _update_awaited(size: int) -> str:
     return f"""
         with new (id, {", ".join(CHANGING)}) as ({_values(size, 1 + len(CHANGING))})
         update or ignore errands_jobs set {", ".join(f"{name} = new.{name}" for name in CHANGING)},
@@ -74,4 +81,5 @@ def _values(rows: int, columns: int) -> str:
 
 insert = Write(_insert, new)
 update = Write(_update, changed)
+update_awaited = Write(_update_awaited, changed)
 report_progress = Write(_report, reported)

@@ -8,14 +8,29 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from itertools import islice
 from typing import Any, Self
 
 from .._clock import local_time
-from .._job import Job, State
+from .._group import Group
+from .._job import NEVER, Job, State
 from .._store import Claim, OnConflict, Query, rival_within
 from ..errors import JobExists, UnfitConnection
 from ._bell import Bell, is_news
+from ._memory_groups import Groups
+from ._memory_limits import Ledger
 from ._memory_records import Records
+from ._memory_waits import Waits
+from ._rows import is_stored
+from ._waits import (
+    are_kept_back,
+    family_of,
+    is_kept_back,
+    new_children,
+    require_kept,
+    settled,
+    wait,
+)
 
 Place = tuple[str, int]  # a queue and a priority: one heap each
 Entry = tuple[datetime, str]  # from when a job is free, and its id
@@ -39,7 +54,9 @@ class MemoryStore(Records):
             raise ValueError(f"{url!r}: a store in memory has no name, write 'memory:'")
         self._jobs: dict[str, Job] = {}
         self._keys: dict[str, str] = {}
+        self._waits, self._groups = Waits(self._jobs), Groups(self._jobs)
         self._heaps: defaultdict[Place, list[Entry]] = defaultdict(list)
+        self._ledger = Ledger()
         self._lock = threading.RLock()  # `extend` comes from another thread
         super().__init__(Bell())
         self.listen = self._bell.listen
@@ -54,9 +71,8 @@ class MemoryStore(Records):
     async def add(self, jobs: Sequence[Job], on_conflict: OnConflict = "keep") -> list[Job]:
         """See `Store.add`."""
         with self._lock:
-            if on_conflict == "raise":
-                self._refuse_rivals(jobs)
-            kept = [self._keep(job, on_conflict) for job in jobs]
+            add = self._kept_in_order if wait(jobs) else self._kept
+            kept = add(jobs, on_conflict)
         self._ring(kept)
         return kept
 
@@ -70,6 +86,8 @@ class MemoryStore(Records):
         """See `Store.claim`."""
         claimed: list[Job] = []
         with self._lock:
+            if claim.limits:
+                return self._ledger.claim(claim, self._look, self._due_beside, self._put)
             passed: list[tuple[Place, Entry]] = []  # jobs of tasks that the worker does not know
             while len(claimed) < claim.limit:
                 heads = [
@@ -88,14 +106,27 @@ class MemoryStore(Records):
     async def next_free(self, claim: Claim) -> datetime | None:
         """See `Store.next_free`."""
         with self._lock:
-            wanted = self._unfinished(claim)
-            return min((job.free_at for job in wanted), default=None)
+            coming = (job.free_at for job in self._unfinished(claim) if job.free_at < NEVER)
+            return min(coming, default=None)
+
+    async def unblock(self, claim: Claim) -> int:
+        """See `Store.unblock`."""
+        with self._lock:
+            freed = self._ledger.unblock(claim, self._put)
+        if freed:
+            self._bell.ring()
+        return freed
 
     async def save(self, jobs: Sequence[Job]) -> set[str]:
         """See `Store.save`."""
         with self._lock:
             saved = {job.id for job in jobs if self._save(job)}
-        self._ring(job for job in jobs if job.id in saved)
+            changed = [job for job in jobs if job.id in saved]
+            freed = self._free(changed)
+            passed = self._ledger.pass_on(jobs, self._put)
+        if passed:
+            self._bell.ring()
+        self._ring([*freed, *changed])
         return saved
 
     async def save_within(self, connection: Any, jobs: Sequence[Job]) -> set[str]:
@@ -120,13 +151,26 @@ class MemoryStore(Records):
         """See `Store.remove`."""
         with self._lock:
             removed = [job for job in jobs if self._at_version(job)]
-            for job in removed:
-                self._forget(job.id)
-            return {job.id for job in removed}
+            freed = [free for job in removed for free in self._forget(job.id)]
+            passed = self._ledger.pass_on([job.unclaimed() for job in removed], self._put)
+        if passed:
+            self._bell.ring()
+        self._ring(freed)
+        return {job.id for job in removed}
 
     async def get(self, job_id: str) -> Job | None:
         """See `Store.get`."""
         return self._jobs.get(job_id)
+
+    async def states(self, ids: Collection[str]) -> Mapping[str, State]:
+        """See `Store.states`."""
+        with self._lock:
+            return self._waits.states(ids)
+
+    async def group(self, name: str) -> Group:
+        """See `Store.group`."""
+        with self._lock:
+            return self._groups.group(name)
 
     async def find(self, query: Query) -> list[Job]:
         """See `Store.find`."""
@@ -158,7 +202,8 @@ class MemoryStore(Records):
     async def prune(self, before: datetime, limit: int) -> int:
         """See `Store.prune`."""
         with self._lock:
-            old = [j.id for j in self._jobs.values() if j.is_final and _ended(j) < before][:limit]
+            ended = (j.id for j in self._jobs.values() if j.is_final and _ended(j) < before)
+            old = list(islice((each for each in ended if not self._waits.is_needed(each)), limit))
             for job_id in old:
                 self._forget(job_id)
             return len(old)
@@ -190,6 +235,52 @@ class MemoryStore(Records):
         """See `Store.now`."""
         return local_time()
 
+    def _kept(self, jobs: Sequence[Job], on_conflict: OnConflict) -> list[Job]:
+        if on_conflict == "raise":
+            self._refuse_rivals(jobs)
+        return [self._keep(job, on_conflict) for job in jobs]
+
+    def _kept_in_order(self, jobs: Sequence[Job], on_conflict: OnConflict) -> list[Job]:
+        there = self._waits.states(family_of(jobs))
+        ready = settled(jobs, there)
+        if on_conflict != "raise":
+            require_kept(ready, self._foreseen(ready, on_conflict), there)
+        kept = self._kept(ready, on_conflict)
+        self._waits.keep(new_children(ready, kept))
+        return kept
+
+    def _foreseen(self, jobs: Sequence[Job], on_conflict: OnConflict) -> list[Job]:
+        """What the jobs will become, so that nothing is kept if one of them is refused."""
+        keys: dict[str, Job] = {}
+        answers = []
+        for job in jobs:
+            rival = self._rival(job) or keys.get(job.key or "")
+            if rival is None or (on_conflict == "replace" and rival.state is State.RUNNING):
+                answers.append(job)
+            elif on_conflict == "replace":
+                answers.append(rival.replaced(job))
+            else:
+                answers.append(rival)
+            if job.key and not job.is_final:
+                keys[job.key] = answers[-1]
+        replaced = {now.id for job, now in zip(jobs, answers, strict=True) if now.id != job.id}
+        if on_conflict == "replace":
+            self._waits.require_no_circle({job.id: job for job in answers}, replaced)
+        return answers
+
+    def _free(self, jobs: Sequence[Job]) -> list[Job]:
+        """Free those that wait for nobody, now that these jobs were saved."""
+        freed = []
+        ended = [job for job in jobs if job.is_final]
+        now = max(map(_ended, ended), default=None)
+        for job in ended:
+            freed += [self._put(each.freed(now or _ended(job))) for each in self._waits.end(job.id)]
+        if are_kept_back(jobs):
+            stored = [self._jobs[job.id] for job in jobs if is_kept_back(job)]
+            back = [job for job in stored if is_kept_back(job)]
+            freed += [self._put(each.freed(each.due_at)) for each in self._waits.keep(back)]
+        return freed
+
     def _keep(self, job: Job, on_conflict: OnConflict) -> Job:
         if job.id in self._jobs:
             return self._jobs[job.id]
@@ -219,14 +310,15 @@ class MemoryStore(Records):
         there = self._jobs.get(job.id)
         if there is None:
             return False
-        asked = there.is_cancelling and there.finished_at is None
-        job = replace(job, key=there.key, is_cancelling=asked)
-        if there.version == job.version - 1 and self._rival(job) is None:
-            self._put(job)
+        if there.version == job.version - 1 and self._rival(replace(job, key=there.key)) is None:
+            asked = there.is_cancelling and there.finished_at is None
+            self._put(replace(job, key=there.key, is_cancelling=asked))
             return True
-        return there == job
+        return is_stored(job, there)
 
     def _put(self, job: Job) -> Job:
+        self._ledger.note(self._jobs.get(job.id), job)
+        self._groups.put(self._jobs.get(job.id), job)
         self._jobs[job.id] = job
         if not job.is_final:
             heapq.heappush(self._heaps[job.queue, job.priority], (job.free_at, job.id))
@@ -236,10 +328,16 @@ class MemoryStore(Records):
             del self._keys[job.key]
         return job
 
-    def _forget(self, job_id: str) -> None:
+    def _forget(self, job_id: str) -> list[Job]:
+        """Drop a job, and answer with those that are free by that."""
         job = self._jobs.pop(job_id)
+        self._ledger.note(job, None)
         if job.key and self._keys.get(job.key) == job_id:
             del self._keys[job.key]
+        freed = [self._put(each.freed(each.due_at)) for each in self._waits.end(job_id)]
+        self._waits.forget(job_id)
+        self._groups.forget(job)
+        return freed
 
     def _at_version(self, job: Job) -> Job | None:
         there = self._jobs.get(job.id)
@@ -264,6 +362,32 @@ class MemoryStore(Records):
             if job is not None:
                 passed.append((place, entry))
         return None
+
+    def _look(self, claim: Claim, limit: int) -> list[Job]:
+        """The jobs that are to be claimed first, so many at the most."""
+        found: dict[str, Job] = {}
+        passed: list[tuple[Place, Entry]] = []
+        while len(found) < limit:
+            heads = [
+                (-place[1], head, place)
+                for place in self._places(claim)
+                if (head := self._head(place, claim, passed))
+            ]
+            if not heads:
+                break
+            _, (_, job_id), place = min(heads)
+            passed.append((place, heapq.heappop(self._heaps[place])))
+            found[job_id] = self._jobs[job_id]  # once, also if it has two entries
+        for place, entry in passed:
+            heapq.heappush(self._heaps[place], entry)
+        return list(found.values())
+
+    def _due_beside(self, job: Job, now: datetime) -> list[Job]:
+        """The jobs of the same task, queue and priority that are due, in order."""
+        place = job.queue, job.priority
+        valid = {entry[1]: self._valid(place, entry) for entry in self._heaps[place]}
+        due = [j for j in valid.values() if j and j.task == job.task and j.free_at <= now]
+        return sorted(due, key=lambda j: (j.free_at, j.id))
 
     def _unfinished(self, claim: Claim) -> Iterator[Job]:
         for place in self._places(claim):

@@ -11,15 +11,17 @@ from typing import Any, Self
 
 from .._clock import local_time
 from .._finish import finish
+from .._group import Group
 from .._heartbeat import Heartbeat
 from .._history import Tally
-from .._job import Job, State
+from .._job import WAITING, Job, State
 from .._order import Order, OrderKind
 from .._schedule import Schedule
 from .._store import Claim, OnConflict, Query
 from ..errors import SetupError, UnfitConnection
 from . import _fork
 from ._bell import Bell, is_news
+from ._waits import Saved, wait
 
 try:
     import psycopg
@@ -28,18 +30,22 @@ try:
     from . import (
         _borrowed_pg,
         _pg_adding,
+        _pg_children,
+        _pg_groups,
         _pg_history,
+        _pg_limits,
         _pg_orders,
         _pg_schedules,
         _pg_schema,
         _pg_sql,
         _pg_statements,
+        _pg_waits,
         _pg_workers,
     )
     from ._borrowed_pg import Borrowed, borrowed
     from ._pg_address import address_of
     from ._pg_errors import translated
-    from ._pg_lane import Lane
+    from ._pg_lane import Lane, Work
     from ._pg_link import PLAIN_PLANS, Link, Row, Session, ThreadLink, qualified
     from ._pg_presence import Crier, Presence
     from ._pg_trail import Trail
@@ -73,6 +79,7 @@ class PostgresStore:
             ValueError: if the URL makes no sense, or has an option that there is not.
         """
         self._address = address = address_of(url)
+        self._unblocked = WAITING  # the key up to which was looked who is kept back
         self._bell = Bell()
         self.listen = self._bell.listen
         self._adding = Lane(address, width=2, settings=PLAIN_PLANS)
@@ -112,7 +119,7 @@ class PostgresStore:
     async def add(self, jobs: Sequence[Job], on_conflict: OnConflict = "keep") -> list[Job]:
         """See `Store.add`."""
         is_once = on_conflict != "keep"
-        kept = await self._adding.call(_pg_adding.BY[on_conflict], jobs, is_once=is_once)
+        kept = await self._adding.call(_work(jobs, on_conflict), jobs, is_once=is_once)
         self._tell(kept)
         return kept  # type: ignore[no-any-return]  # a lane carries anything
 
@@ -121,29 +128,42 @@ class PostgresStore:
     ) -> list[Job]:
         """See `Store.add_within`."""
         async with self._within(connection) as session:
-            [kept] = await _pg_adding.BY[on_conflict](session, [jobs])
+            [kept] = await _work(jobs, on_conflict)(session, [jobs])
             if is_news(kept):  # told at the commit, by the server; and to us as well
                 await _pg_sql.notify(session, [(self._presence.channel, "")])
-            return kept
+            return kept  # type: ignore[no-any-return]  # as above
 
     async def claim(self, claim: Claim) -> list[Job]:
         """See `Store.claim`."""
-        return await self._claiming.call(self._claim, claim, is_once=True)  # type: ignore[no-any-return]  # as above
+        work = _pg_limits.claim if claim.limits else self._claim
+        return await self._claiming.call(work, claim, is_once=True)  # type: ignore[no-any-return]  # as above
 
     async def next_free(self, claim: Claim) -> datetime | None:
         """See `Store.next_free`."""
         return await self._claiming.call(_pg_sql.next_free, claim)  # type: ignore[no-any-return]  # as above
 
+    async def unblock(self, claim: Claim) -> int:
+        """See `Store.unblock`."""
+        after = claim, self._unblocked
+        freed, self._unblocked = await self._claiming.call(_pg_limits.unblock, after)
+        if freed:
+            self._bell.ring()
+            self._crier.cry()
+        return int(freed)
+
     async def save(self, jobs: Sequence[Job]) -> set[str]:
         """See `Store.save`."""
         saved = await self._saved(jobs)
-        self._tell([job for job in jobs if job.id in saved])
+        self._tell([job for job in jobs if job.id in saved], anyway=saved.frees)
         return saved
 
     async def save_within(self, connection: Any, jobs: Sequence[Job]) -> set[str]:
         """See `Store.save_within`."""
         async with self._within(connection) as session:
-            return await _borrowed_pg.save(session, jobs)
+            saved = await _borrowed_pg.save(session, jobs)
+            if saved.frees:
+                await _pg_sql.notify(session, [(self._presence.channel, "")])  # as above
+            return saved
 
     async def report(self, jobs: Collection[Job]) -> None:
         """See `Store.report`."""
@@ -156,13 +176,26 @@ class PostgresStore:
 
     async def remove(self, jobs: Sequence[Job]) -> set[str]:
         """See `Store.remove`."""
-        return await self._saving.call(_pg_sql.remove, jobs, is_once=True)  # type: ignore[no-any-return]  # as above
+        removed: Saved = await self._saving.call(_pg_limits.remove, jobs, is_once=True)
+        self._tell((), anyway=removed.frees)
+        return removed
 
     async def get(self, job_id: str) -> Job | None:
         """See `Store.get`."""
         if "\0" in job_id:  # no text of the server's has one
             return None
         return await self._looking.call(_pg_sql.get, job_id)  # type: ignore[no-any-return]  # as above
+
+    async def states(self, ids: Collection[str]) -> Mapping[str, State]:
+        """See `Store.states`."""
+        known = [each for each in ids if "\0" not in each]  # as above
+        return await self._looking.call(_pg_waits.states, known)  # type: ignore[no-any-return]  # as above
+
+    async def group(self, name: str) -> Group:
+        """See `Store.group`."""
+        if "\0" in name:  # as above
+            return Group(name=name, counts={})
+        return await self._looking.call(_pg_groups.group, name)  # type: ignore[no-any-return]  # as above
 
     async def find(self, query: Query) -> list[Job]:
         """See `Store.find`."""
@@ -185,6 +218,7 @@ class PostgresStore:
 
     async def prune(self, before: datetime, limit: int) -> int:
         """See `Store.prune`."""
+        await self._looking.call(_pg_limits.forget, before)
         return await self._looking.call(_pg_sql.prune, (before, limit), is_once=True)  # type: ignore[no-any-return]  # as above
 
     async def enlist(self, worker: str) -> None:
@@ -192,7 +226,8 @@ class PostgresStore:
         await self._presence.enlist(worker)
         # a worker's first claim has slots wait for it, so it is not to wait for a connection
         await self._claiming.call(self._claim, _nothing(worker), is_once=True)
-        await self._saving.call(_pg_sql.save, [])
+        await self._claiming.call(_pg_limits.claim, _nothing(worker), is_once=True)
+        await self._saving.call(_pg_limits.save, [])
 
     async def rescue(self, now: datetime) -> int:
         """See `Store.rescue`."""
@@ -268,6 +303,10 @@ class PostgresStore:
         """See `Store.remove_schedules`."""
         await self._saving.call(_pg_schedules.remove, names)
 
+    async def secret(self) -> bytes:
+        """See `Store.secret`."""
+        return await self._saving.call(_pg_sql.secret, None)  # type: ignore[no-any-return]  # as above
+
     async def now(self) -> datetime:
         """See `Store.now`: the server's clock, the only one that all machines share."""
         return await self._looking.call(_pg_sql.now, None)  # type: ignore[no-any-return]  # as above
@@ -306,17 +345,16 @@ class PostgresStore:
             await asyncio.gather(*(lane.close() for lane in self._lanes))
             await asyncio.to_thread(self._extending.close)
 
-    async def _saved(self, jobs: Sequence[Job]) -> set[str]:
+    async def _saved(self, jobs: Sequence[Job]) -> Saved:
         try:
-            return await self._saving.call(_pg_sql.save, jobs)  # type: ignore[no-any-return]  # as above
+            return await self._saving.call(_pg_limits.save, jobs)  # type: ignore[no-any-return]  # as above
         except UniqueViolation:  # one of them would be the second of its key
             if len(jobs) == 1:
-                return set()
-            written = await asyncio.gather(*(self._saved([job]) for job in jobs))
-            return set[str]().union(*written)
+                return Saved()
+            return Saved.all_of(await asyncio.gather(*(self._saved([job]) for job in jobs)))
 
-    def _tell(self, jobs: Sequence[Job]) -> None:
-        if is_news(jobs):
+    def _tell(self, jobs: Sequence[Job], *, anyway: bool = False) -> None:
+        if anyway or is_news(jobs):
             self._ring()
 
     def _ring(self) -> None:
@@ -326,6 +364,11 @@ class PostgresStore:
     async def _notify(self) -> Any:
         told = (self._presence.channel, self._presence.name)
         return await self._looking.call(_pg_sql.notify, told)
+
+
+def _work(jobs: Sequence[Job], on_conflict: OnConflict) -> Work:
+    """What adds these jobs."""
+    return _pg_children.BY[on_conflict] if wait(jobs) else _pg_adding.BY[on_conflict]
 
 
 def _nothing(worker: str) -> Claim:

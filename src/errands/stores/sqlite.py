@@ -13,9 +13,10 @@ import apsw
 
 from .._clock import local_time
 from .._finish import finish
+from .._group import Group
 from .._heartbeat import Heartbeat
 from .._history import Tally
-from .._job import Job, State
+from .._job import WAITING, Job, State
 from .._order import Order, OrderKind
 from .._schedule import Schedule
 from .._store import Claim, OnConflict, Query
@@ -24,17 +25,23 @@ from . import (
     _drivers,
     _fork,
     _sql,
+    _sql_children,
+    _sql_groups,
     _sql_history,
+    _sql_limits,
     _sql_orders,
+    _sql_passing,
     _sql_schedules,
+    _sql_waits,
     _sql_workers,
 )
 from ._bell import Bell, Echo, is_news
 from ._borrowed_sqlite import within
 from ._database import Database, OwnDatabase
-from ._lane import BUSY, Lane
+from ._lane import BUSY, Lane, Work
 from ._siblings import Siblings
 from ._turn import Turn
+from ._waits import Saved, wait
 
 T = TypeVar("T")
 
@@ -63,6 +70,7 @@ class SQLiteStore:
         """
         self._path, self._synchronous, self._driver = _parsed(url)
         folder = self._path.with_name(f"{self._path.name}-workers")
+        self._unblocked = WAITING  # the key up to which was looked who is kept back
         self._bell = Bell()
         self._siblings = Siblings(folder, self._bell.ring)
         self._echo = Echo(self._ring)
@@ -98,8 +106,7 @@ class SQLiteStore:
 
     async def add(self, jobs: Sequence[Job], on_conflict: OnConflict = "keep") -> list[Job]:
         """See `Store.add`."""
-        work = _sql.add if on_conflict == "keep" else _sql.add_anyway
-        small = len(jobs) <= FEW
+        work, small = _work(jobs, on_conflict), len(jobs) <= FEW
         kept: list[Job] = await self._writer.call(work, (jobs, on_conflict), is_small=small)
         self._tell(kept)
         return kept
@@ -108,11 +115,11 @@ class SQLiteStore:
         self, connection: Any, jobs: Sequence[Job], on_conflict: OnConflict = "keep"
     ) -> list[Job]:
         """See `Store.add_within`."""
-        work = _sql.add if on_conflict == "keep" else _sql.add_anyway
+        work = _work(jobs, on_conflict)
         [kept] = await self._within(connection, lambda db: work(db, [(jobs, on_conflict)]))
         if is_news(kept):
             self._echo.begin()  # nobody tells us of the commit
-        return kept
+        return kept  # type: ignore[no-any-return]  # a lane's work carries anything
 
     async def claim(self, claim: Claim) -> list[Job]:
         """See `Store.claim`."""
@@ -122,15 +129,29 @@ class SQLiteStore:
         """See `Store.next_free`."""
         return await self._reader.call(_claims.next_free, claim)  # type: ignore[no-any-return]  # as above
 
+    async def unblock(self, claim: Claim) -> int:
+        """See `Store.unblock`."""
+        if not await self._reader.call(_sql_limits.has_blocked, None):
+            return 0
+        freed, self._unblocked = await self._writer.call(
+            _sql_limits.unblock, (claim, self._unblocked)
+        )
+        if freed:
+            self._ring()
+        return int(freed)
+
     async def save(self, jobs: Sequence[Job]) -> set[str]:
         """See `Store.save`."""
-        saved: set[str] = await self._writer.call(_sql.save, jobs, is_small=len(jobs) <= FEW)
-        self._tell([job for job in jobs if job.id in saved])
+        work = _sql_passing.save
+        saved: Saved = await self._writer.call(work, jobs, is_small=len(jobs) <= FEW)
+        self._tell([job for job in jobs if job.id in saved], anyway=saved.frees)
         return saved
 
     async def save_within(self, connection: Any, jobs: Sequence[Job]) -> set[str]:
         """See `Store.save_within`."""
         [saved] = await self._within(connection, lambda db: _sql.save(db, [jobs]))
+        if saved.frees:
+            self._echo.begin()  # as above
         return saved
 
     async def report(self, jobs: Collection[Job]) -> None:
@@ -144,11 +165,21 @@ class SQLiteStore:
 
     async def remove(self, jobs: Sequence[Job]) -> set[str]:
         """See `Store.remove`."""
-        return await self._writer.call(_sql.remove, jobs)  # type: ignore[no-any-return]  # as above
+        removed: Saved = await self._writer.call(_sql_passing.remove, jobs)
+        self._tell((), anyway=removed.frees)
+        return removed
 
     async def get(self, job_id: str) -> Job | None:
         """See `Store.get`."""
         return await self._reader.call(_sql.get, job_id)  # type: ignore[no-any-return]  # as above
+
+    async def states(self, ids: Collection[str]) -> Mapping[str, State]:
+        """See `Store.states`."""
+        return await self._reader.call(_sql_waits.states, list(ids))  # type: ignore[no-any-return]  # as above
+
+    async def group(self, name: str) -> Group:
+        """See `Store.group`."""
+        return await self._reader.call(_sql_groups.group, name)  # type: ignore[no-any-return]  # as above
 
     async def find(self, query: Query) -> list[Job]:
         """See `Store.find`."""
@@ -244,6 +275,10 @@ class SQLiteStore:
         """See `Store.remove_schedules`."""
         await self._writer.call(_sql_schedules.remove, names)
 
+    async def secret(self) -> bytes:
+        """See `Store.secret`."""
+        return await self._writer.call(_sql.secret, None)  # type: ignore[no-any-return]  # as above
+
     async def now(self) -> datetime:
         """See `Store.now`: all who share the file share this machine's clock."""
         return local_time()
@@ -274,13 +309,20 @@ class SQLiteStore:
             raise
         return db
 
-    def _tell(self, jobs: Sequence[Job]) -> None:
-        if is_news(jobs):
+    def _tell(self, jobs: Sequence[Job], *, anyway: bool = False) -> None:
+        if anyway or is_news(jobs):
             self._ring()
 
     def _ring(self) -> None:
         self._bell.ring()
         self._siblings.ring()
+
+
+def _work(jobs: Sequence[Job], on_conflict: OnConflict) -> Work:
+    """What adds these jobs."""
+    if wait(jobs):
+        return _sql_children.add
+    return _sql.add if on_conflict == "keep" else _sql.add_anyway
 
 
 def _write_ahead(db: Database) -> None:

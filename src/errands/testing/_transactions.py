@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any
@@ -9,8 +10,9 @@ from typing import Any
 import pytest
 
 from errands import Query, State, Store
-from errands.errors import JobExists
+from errands.errors import JobExists, UnknownJob
 
+from ._contract._groups import after
 from ._contract._rows import LATER, NOW, a_claim, ids, job
 
 Begin = Callable[[], AbstractAsyncContextManager[Any]]
@@ -186,3 +188,78 @@ class TransactionContract:
         expected = {each.id for each in again if each.key is None}
         async with begin() as connection:
             assert expected == await store.save_within(connection, again)
+
+    # Waiting
+
+    async def test_who_waits_is_added_in_a_transaction(self, store: Store, begin: Begin) -> None:
+        """With those that it waits for, or after them."""
+        old, new = job(), job()
+        await store.add([old])
+        child = after(old, new)
+        async with begin() as connection:
+            assert [child, new] == await store.add_within(connection, [child, new])
+        running = await store.claim(a_claim())
+        assert {old.id, new.id} == set(ids(running))
+        await store.save([each.done(None, LATER) for each in running])
+
+        assert child.freed(LATER) == await store.get(child.id)
+
+    async def test_a_wait_that_was_rolled_back_leaves_no_trace(
+        self, store: Store, begin: Begin
+    ) -> None:
+        """Nobody is freed, and nothing is kept for anybody."""
+        await store.add([parent := job()])
+        with suppress(Undone):
+            async with begin() as connection:
+                await store.add_within(connection, [after(parent)])
+                raise Undone
+        await store.save([parent.cancelled(NOW)])
+
+        assert [parent.cancelled(NOW)] == await store.find(Query())
+        assert 1 == await store.prune(LATER, 10)
+
+    async def test_an_end_in_a_transaction_frees_at_the_commit(
+        self, store: Store, begin: Begin
+    ) -> None:
+        """And not if it is rolled back."""
+        await store.add([parent := job(), child := after(parent)])
+        [running] = await store.claim(a_claim())
+        done = running.done(None, LATER)
+        with suppress(Undone):
+            async with begin() as connection:
+                assert {parent.id} == await store.save_within(connection, [done])
+                raise Undone
+        assert child == await store.get(child.id)
+        async with begin() as connection:
+            assert {parent.id} == await store.save_within(connection, [done])
+            assert child == await store.get(child.id)
+
+        assert child.freed(LATER) == await store.get(child.id)
+
+    async def test_an_end_meanwhile_frees_who_began_to_wait(
+        self, store: Store, begin: Begin
+    ) -> None:
+        """Though it is saved before the transaction is committed that the child is in."""
+        await store.add([parent := job()])
+        [running] = await store.claim(a_claim())
+        child, done = after(parent), running.done(None, LATER)
+        async with begin() as connection:
+            await store.add_within(connection, [child])
+            saving = asyncio.ensure_future(store.save([done]))
+            await asyncio.sleep(0.02)  # it gets as far as it can
+            assert running == await store.get(parent.id)
+        assert {parent.id} == await saving
+
+        assert child.freed(LATER) == await store.get(child.id)
+
+    async def test_nobody_waits_for_a_stranger_in_a_transaction(
+        self, store: Store, begin: Begin
+    ) -> None:
+        """The transaction goes on, if its owner wants."""
+        other = job()
+        async with begin() as connection:
+            with pytest.raises(UnknownJob):
+                await store.add_within(connection, [job(), after(job())])
+            await store.add_within(connection, [other])
+
+        assert [other] == await store.find(Query())

@@ -6,7 +6,9 @@ import pytest
 
 from ._adding import Adding
 from ._claiming import Claiming
+from ._groups import Groups
 from ._history import History
+from ._limits import Limiting
 from ._living import Living
 from ._looking import Looking
 from ._orders import Orders
@@ -17,7 +19,19 @@ from ._workers import Workers
 __all__ = ["StoreContract"]
 
 
-class StoreContract(History, Orders, Schedules, Workers, Living, Looking, Saving, Claiming, Adding):
+class StoreContract(
+    Groups,
+    History,
+    Orders,
+    Schedules,
+    Limiting,
+    Workers,
+    Living,
+    Looking,
+    Saving,
+    Claiming,
+    Adding,
+):
     """Run by every store, ours or a stranger's.
 
     A subclass provides one fixture, `store`: an empty, open store. Two or more handles on

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 from errands import Store
@@ -42,6 +43,15 @@ class Living:
         await store.__aenter__()
 
         assert first == await store.get(first.id)
+
+    async def test_a_store_has_one_secret_for_all(self, store: Store) -> None:
+        """Whoever asks, and whoever asks first; it is random, and outlives the opening."""
+        first, *others = await asyncio.gather(*(store.secret() for _ in range(5)))
+        await store.__aexit__(None, None, None)
+        await store.__aenter__()
+
+        assert [first] * 5 == [*others, await store.secret()]
+        assert (32, True) == (len(first), len(set(first)) > 8)
 
     async def test_nobody_alive_is_rescued(self, store: Store) -> None:
         """A worker that is enlisted keeps its jobs."""

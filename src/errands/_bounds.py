@@ -1,4 +1,4 @@
-"""Limits of a function that runs alone in its process: of time, and of memory."""
+"""Bounds of a function that runs alone in its process: of time, and of memory."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from errands._limits import Alarm
+from errands._bounds import Alarm
 
 LONG = 10  # seconds, an upper bound that is never reached
 

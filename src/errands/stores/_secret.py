@@ -1,0 +1,23 @@
+"""The secret of a store as numbers: a row of `errands_meta` takes one, of 64 bits."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+
+SIZE = 32  # bytes
+NAMES = ("secret.0", "secret.1", "secret.2", "secret.3")
+
+
+def new_rows() -> Sequence[tuple[str, int]]:
+    """A new secret, as name and value of each row."""
+    words = memoryview(secrets.token_bytes(SIZE)).cast("q")
+    return list(zip(NAMES, words, strict=True))
+
+
+def joined(rows: Iterable[tuple[str, int]]) -> bytes | None:
+    """The secret that these rows hold, in whatever order; `None` if one is missing."""
+    found: Mapping[str, int] = dict(rows)
+    if not all(name in found for name in NAMES):
+        return None
+    return b"".join(found[name].to_bytes(8, "big", signed=True) for name in NAMES)

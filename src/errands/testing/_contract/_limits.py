@@ -1,0 +1,234 @@
+"""What a store must do about limits: who has room is taken, who has none is in nobody's way."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from errands import Claim, Job, Limit, Limits, Outcome, Query, Rate, State, Store
+
+from ._rows import LATER, NOW, a_claim, ids, job
+
+TWO = {"t": Limits(concurrency=Limit(2, per="c"))}
+PACE = {"t": Limits(rate=Rate("2/s", per="c"))}
+BOTH = {"t": Limits(concurrency=Limit(2), rate=Rate("3/s", per="c"))}
+WINDOW = timedelta(seconds=2)  # in which all tokens of `PACE` have come back
+
+
+def a_limited(**fields: Any) -> Claim:
+    """A claim whose task has a limit of two, but for what `fields` say."""
+    return a_claim(**{"limits": TWO} | fields)
+
+
+def bound(number: int, key: str = "limit:t:c=1", **fields: Any) -> list[Job]:
+    """So many jobs of one key."""
+    return [job(concurrency_key=key, **fields) for _ in range(number)]
+
+
+def paced(number: int, key: str = "rate:t:c=1", **fields: Any) -> list[Job]:
+    """So many jobs of one rate."""
+    return [job(rate_key=key, **fields) for _ in range(number)]
+
+
+async def ended(store: Store, jobs: Sequence[Job], at: datetime = NOW) -> None:
+    """Save that these are done."""
+    assert set(ids(jobs)) == await store.save([each.done(None, at) for each in jobs])
+
+
+class Limiting:
+    """See `StoreContract`."""
+
+    async def test_no_more_run_at_once_than_the_limit_says(self, store: Store) -> None:
+        """The others say what keeps them, and are not free."""
+        one, two, *rest = bound(5)
+        await store.add([one, two, *rest])
+
+        assert ids([one, two]) == ids(await store.claim(a_limited()))
+        assert [] == await store.claim(a_limited())
+        assert [each.blocked("limit:t:c=1") for each in rest[::-1]] == await store.find(
+            Query(states=[State.QUEUED])
+        )
+        assert LATER == await store.next_free(a_limited())
+
+    async def test_each_key_has_room_of_its_own(self, store: Store) -> None:
+        """A full one stands in nobody's way."""
+        full, other, free = bound(20), bound(3, "limit:t:c=2"), job()
+        await store.add([*full, *other, free])
+
+        assert ids([*full[:2], *other[:2], free]) == ids(await store.claim(a_limited(limit=6)))
+
+    async def test_one_that_ends_lets_the_next_start(self, store: Store) -> None:
+        """However it ends, in the order of priority and age."""
+        jobs = [*bound(6), *bound(1, priority=1)]
+        first, second, third, fourth, fifth, sixth, urgent = jobs
+        await store.add(jobs)
+        one, two = await store.claim(a_limited())
+        assert ids([urgent, first]) == ids([one, two])
+
+        await store.save([one.done(None, NOW)])
+        [three] = await store.claim(a_limited())
+        await store.save([two.failed("boom", NOW)])
+        [four] = await store.claim(a_limited())
+        await store.save([three.failed("boom", NOW, wait=60)])
+        [five] = await store.claim(a_limited())
+        await store.save([four.cancelled(NOW)])
+        [six] = await store.claim(a_limited())
+        assert {five.id} == await store.remove([five])
+        [seven] = await store.claim(a_limited())
+
+        assert ids([second, third, fourth, fifth, sixth]) == ids([three, four, five, six, seven])
+        assert [] == await store.claim(a_limited())
+
+    async def test_a_save_that_is_repeated_lets_no_second_job_start(self, store: Store) -> None:
+        """At the most it is looked at."""
+        await store.add(bound(6))
+        one, two = await store.claim(a_limited())
+        for _ in range(3):
+            await store.save([one.done(None, NOW)])
+
+        assert 1 == len(await store.claim(a_limited()))
+        assert [] == await store.claim(a_limited())
+        assert two == await store.get(two.id)
+
+    async def test_a_lost_job_keeps_its_place(self, store: Store) -> None:
+        """The claim that takes it over takes no other one of its key beside it."""
+        await store.add(bound(3))
+        first = await store.claim(a_limited())
+        again = await store.claim(a_limited(worker="x", now=LATER))
+
+        assert ids(first) == ids(again)
+        assert {Outcome.LOST} == {each.history[-1].outcome for each in again}
+
+    async def test_of_many_who_claim_at_once_no_more_have_room(self, store: Store) -> None:
+        """However many claim, and however the jobs end."""
+        await store.add([each for n in range(4) for each in bound(8, f"limit:t:c={n}")])
+        running: list[Job] = []
+        number = 0
+        for _ in range(16):
+            claims = (store.claim(a_limited(worker=f"w{n}", limit=3)) for n in range(4))
+            some = [each for jobs in await asyncio.gather(*claims) for each in jobs]
+            running += some
+            keys = [each.concurrency_key for each in running]
+            assert all(keys.count(key) <= 2 for key in keys)
+            await asyncio.gather(*(ended(store, [each]) for each in running[:3]))
+            running, number = running[3:], number + len(some)
+
+        assert 32 == number
+
+    async def test_a_thousand_that_are_kept_back_are_in_nobodys_way(self, store: Store) -> None:
+        """One claim finds what is behind them; the next ones do not see them."""
+        crowd, last = bound(1000), job(due_at=NOW + timedelta(milliseconds=1))
+        await store.add([*crowd, last])
+        at = NOW + timedelta(milliseconds=1)
+
+        found = await store.claim(a_limited(limit=3, now=at))
+        assert ids([*crowd[:2], last]) == ids(found)
+        assert [] == await store.claim(a_limited(now=at))
+        await ended(store, found[:1], at)
+        assert ids(crowd[2:3]) == ids(await store.claim(a_limited(now=at)))
+
+    async def test_who_knows_no_limit_takes_all(self, store: Store) -> None:
+        """A worker whose code has none any more; what was kept back is freed for it."""
+        jobs = bound(5)
+        await store.add(jobs)
+        await store.claim(a_limited())
+
+        assert [] == await store.claim(a_claim())
+        assert 3 == await store.unblock(a_claim())
+        assert ids(jobs[2:]) == ids(await store.claim(a_claim()))
+
+    async def test_a_limit_that_is_raised_lets_more_start(self, store: Store) -> None:
+        """Once somebody looks; nobody frees the jobs of tasks that it does not know."""
+        jobs = bound(7)
+        await store.add(jobs)
+        await store.claim(a_limited())
+        raised = {"t": Limits(concurrency=Limit(4, per="c"))}
+
+        assert 0 == await store.unblock(a_limited())
+        assert 0 == await store.unblock(a_claim(tasks=["other"]))
+        assert 2 == await store.unblock(a_limited(limits=raised))
+        assert ids(jobs[2:4]) == ids(await store.claim(a_limited(limits=raised)))
+        assert [] == await store.claim(a_limited(limits=raised))
+
+    async def test_a_limit_that_is_lowered_holds_from_now_on(self, store: Store) -> None:
+        """What runs goes on."""
+        await store.add(bound(5))
+        first, second = await store.claim(a_limited())
+        one = {"t": Limits(concurrency=Limit(1, per="c"))}
+
+        await ended(store, [first])
+        assert [] == await store.claim(a_limited(limits=one))
+        await ended(store, [second])
+        assert 1 == len(await store.claim(a_limited(limits=one)))
+
+    async def test_many_limits_are_looked_at_in_turns(self, store: Store) -> None:
+        """All of them, when it was asked often enough."""
+        await store.add([each for n in range(450) for each in bound(2, f"limit:t:c={n:03}")])
+        one = {"t": Limits(concurrency=Limit(1, per="c"))}
+        assert 450 == len(await store.claim(a_limited(limit=1000, limits=one)))
+
+        freed = [await store.unblock(a_limited()) for _ in range(4)]
+        assert 450 == sum(freed)
+        assert 450 == len(await store.claim(a_limited(limit=1000)))
+
+    async def test_no_more_start_in_a_time_than_the_rate_says(self, store: Store) -> None:
+        """The next one is due when its token is back, and says what it waits for."""
+        jobs = paced(5)
+        await store.add(jobs)
+
+        assert ids(jobs[:2]) == ids(await store.claim(a_claim(limits=PACE)))
+        again = await store.next_free(a_claim(limits=PACE))
+        assert again is not None
+        assert NOW + timedelta(seconds=1) <= again <= NOW + timedelta(seconds=1.1)
+        assert jobs[2].blocked("rate:t:c=1", again) == await store.get(jobs[2].id)
+        assert jobs[3].blocked("rate:t:c=1") == await store.get(jobs[3].id)
+
+        almost = again - timedelta(milliseconds=1)
+        assert [] == await store.claim(a_claim(limits=PACE, now=almost))
+        assert ids(jobs[2:4]) == ids(await store.claim(a_claim(limits=PACE, now=again)))
+        assert ids(jobs[4:]) == ids(await store.claim(a_claim(limits=PACE, now=NOW + 2 * WINDOW)))
+
+    async def test_tokens_are_not_lost_on_who_has_few_slots(self, store: Store) -> None:
+        """A claim that takes less than there is leaves the rest to the next ones."""
+        jobs = paced(9)
+        await store.add(jobs)
+        found = [await store.claim(a_claim(limits=PACE, limit=1)) for _ in range(3)]
+        later = [
+            await store.claim(a_claim(limits=PACE, limit=1, now=NOW + WINDOW)) for _ in range(3)
+        ]
+
+        assert [1, 1, 0, 1, 1, 0] == [len(some) for some in found + later]
+
+    async def test_each_start_takes_a_token(self, store: Store) -> None:
+        """Also that of a job whose worker was lost: without one it goes back to the queue."""
+        await store.add(paced(2, started_at=None))
+        first = await store.claim(a_claim(limits=PACE))
+        lost = await store.claim(a_claim(limits=PACE, now=LATER, worker="x"))
+        assert ids(first) == ids(lost)
+
+        soon = lost[0].free_at
+        await store.add(newer := paced(2))
+        assert ids(newer) == ids(await store.claim(a_claim(limits=PACE, now=soon, limit=2)))
+        assert [] == await store.claim(a_claim(limits=PACE, now=soon))
+        [one, _] = await store.find(Query(states=[State.QUEUED]))
+        assert (2, "rate:t:c=1", Outcome.LOST) == (
+            one.attempt, one.blocked_by, one.history[-1].outcome,
+        )  # fmt: skip  # a row
+
+    async def test_a_job_may_have_two_limits(self, store: Store) -> None:
+        """One that waits for a token takes no place from others."""
+        slow = [job(concurrency_key="limit:t", rate_key="rate:t:c=1") for _ in range(5)]
+        other = [job(concurrency_key="limit:t", rate_key="rate:t:c=2") for _ in range(2)]
+        await store.add([*slow, *other])
+        claim = a_claim(limits=BOTH)
+
+        first = await store.claim(claim)
+        assert ids(slow[:2]) == ids(first)
+        await ended(store, first)
+        second = await store.claim(claim)
+        assert ids([slow[2], other[0]]) == ids(second)
+        await ended(store, second)
+        assert ids(other[1:]) == ids(await store.claim(claim))
+        assert "rate:t:c=1" == (await store.get(slow[4].id) or slow[4]).blocked_by
