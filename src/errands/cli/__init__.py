@@ -1,4 +1,4 @@
-"""The command line: `errands worker` runs jobs in processes of their own, `errands move` moves."""
+"""The command line: `errands worker` runs jobs, `errands move` moves, `errands dashboard` shows."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from ._changes import HAS_WATCHFILES
+from ._dashboard import dashboard_command
 from ._fleet import HAS_LINES, run_fleet
 from ._health import Place
 from ._line import Line
@@ -28,6 +29,7 @@ def main() -> None:
     """Background tasks for FastHTML, FastAPI and Starlette."""
 
 
+main.add_command(dashboard_command)
 main.add_command(move_command)
 
 
