@@ -18,6 +18,7 @@ from ._following import Following
 from ._grouping import Grouping
 from ._heartbeat import Heartbeat
 from ._history import KEPT, MINUTE, STEPS, Tally
+from ._inspecting import Inspecting
 from ._job import Job, State
 from ._limit import Limit, Rate, limits_of
 from ._options import DEFAULT, IfFailed, Options, Seconds, ids_of, seconds
@@ -40,7 +41,7 @@ R = TypeVar("R")
 DAY = 86_400.0
 
 
-class Errands(Following, Serving, Steering, Grouping):
+class Errands(Following, Inspecting, Serving, Steering, Grouping):
     """Background tasks for one application.
 
     Args:

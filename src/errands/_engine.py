@@ -134,6 +134,11 @@ class Engine:
             )
         return self._store
 
+    @property
+    def closed_store(self) -> Store:
+        """The store, which may not be open: for what is asked before that."""
+        return self._store
+
     async def open(self) -> None:
         """Open the store; where it is open already, count who wants it to be.
 
