@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
@@ -451,6 +452,26 @@ class Errands(Following, Inspecting, Serving, Steering, Grouping):
             yield self
 
     # For doors
+
+    async def add_named(
+        self,
+        task: str,
+        arguments: Mapping[str, Any],
+        *,
+        queue: str | None = None,
+        priority: int | None = None,
+        group: str | None = None,
+    ) -> Job:
+        """Add a call of the task of this name, with its arguments by their names, as JSON has them.
+
+        Raises:
+            UnknownTask: if no task of this name is declared in this process.
+            NotSerializable: if the task cannot read the arguments.
+        """
+        found = self._engine.tasks[task]
+        args, kwargs = found.codec.load(json.dumps(arguments))
+        adding = self.options(queue=queue, priority=priority, group=group)
+        return await adding.add_task(found.function, *args, **kwargs)
 
     @property
     def address(self) -> str:

@@ -11,6 +11,7 @@ import click
 
 from ._adding import add_command
 from ._changes import HAS_WATCHFILES
+from ._dashboard import dashboard_command
 from ._doctor import doctor_command
 from ._fleet import HAS_LINES, run_fleet
 from ._health import Place
@@ -40,9 +41,9 @@ def main() -> None:
 
 
 for _command in (
-    add_command, cancel_command, delete_command, doctor_command, jobs_command, move_command,
-    pause_command, prune_command, resume_command, retry_command, schedules_command,
-    services_command, show_command, top_command, workers_command,
+    add_command, cancel_command, dashboard_command, delete_command, doctor_command,
+    jobs_command, move_command, pause_command, prune_command, resume_command,
+    retry_command, schedules_command, services_command, show_command, top_command, workers_command,
 ):  # fmt: skip  # a list
     main.add_command(_command)
 
