@@ -15,6 +15,7 @@ from ._declaring import Declaring
 from ._engine import Engine
 from ._following import Following
 from ._grouping import Grouping
+from ._inspecting import Inspecting
 from ._job import Job
 from ._looking import Looking
 from ._options import DEFAULT, IfFailed, Options, Seconds, ids_of, seconds
@@ -32,7 +33,7 @@ R = TypeVar("R")
 DAY = 86_400.0
 
 
-class Errands(Declaring, Looking, Following, Grouping, Serving, Steering, Behind):
+class Errands(Declaring, Looking, Following, Grouping, Inspecting, Serving, Steering, Behind):
     """Background tasks for one application.
 
     Args:

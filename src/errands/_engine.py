@@ -93,6 +93,11 @@ class Engine(Intake):
         """Whether we are at work, and the job of a tick whose time has come is not stored yet."""
         return self._scheduler is not None and self._scheduler.is_behind
 
+    @property
+    def closed_store(self) -> Store:
+        """The store, which may not be open: for what is asked before that."""
+        return self._store
+
     async def open(self) -> None:
         """Open the store; where it is open already, count who wants it to be.
 
