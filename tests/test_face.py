@@ -148,3 +148,30 @@ def test_to_make_the_object_touches_nothing() -> None:
         "assert not os.path.exists('none.db'); assert threading.active_count() == 1"
     )
     assert {"apsw"} >= imported_by(statement)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("door", "missing", "extra"),
+    [
+        ("errands.starlette", "starlette", "starlette"),
+        ("errands.starlette", "itsdangerous", "starlette"),
+        ("errands.fastapi", "fastapi", "fastapi"),
+        ("errands.fastapi", "itsdangerous", "fastapi"),
+        ("errands.fasthtml", "fasthtml", "fasthtml"),
+        ("errands.fasthtml", "starlette", "fasthtml"),
+        ("errands.dashboard", "starlette", "dashboard"),
+        ("errands.testing", "pytest", "testing"),
+        ("errands.testing.plugin", "pytest", "testing"),
+    ],
+)
+def test_a_door_says_what_to_install(door: str, missing: str, extra: str) -> None:
+    """Where what it stands on is not there."""
+    code = f"import sys; sys.modules[{missing!r}] = None; import {door}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+    last = done.stderr.strip().rpartition("\n")[2]
+    assert last.startswith("ModuleNotFoundError"), done.stderr
+    assert missing in last
+    assert "pip install 'errands[" in last
+    assert f"[{extra}]" in last

@@ -107,6 +107,24 @@ def test_a_driver_that_is_missing_is_named() -> None:
     assert "pip install 'errands[postgres]'" in done.stdout
 
 
+def test_a_driver_without_its_library_asks_for_that() -> None:
+    """The extra is there, and to install it again would change nothing."""
+    program = (
+        "from errands import Errands, errors\n"
+        "try: Errands('postgresql:///d')\n"
+        "except errors.SetupError as error: print(error)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=os.environ | {"PSYCOPG_IMPL": "nowhere"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "pip install 'psycopg[binary]'" in done.stdout
+    assert 1 == len(done.stdout.splitlines())
+
+
 # The server
 
 

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import Depends
+try:
+    from fastapi import Depends
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        f"errands.fastapi needs FastAPI ({error}): pip install 'errands[fastapi]'",
+        name=error.name,
+    ) from error
 
 from . import BackgroundTasks as _BackgroundTasks
 from . import Errands

@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import timedelta
 
-from starlette.types import ASGIApp
+try:
+    from starlette.types import ASGIApp
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        f"errands.dashboard needs Starlette ({error}): pip install 'errands[dashboard]'",
+        name=error.name,
+    ) from error
 
 from errands import Errands
 

@@ -7,13 +7,20 @@ from __future__ import annotations
 
 from typing import Any
 
+try:
+    from ._pages import Pages, add_routes, headers
+    from ._parts import JobProgress, JobResult, JobStatus
+    from ._shadows import shadowed
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        f"errands.fasthtml needs FastHTML ({error}): pip install 'errands[fasthtml]'",
+        name=error.name,
+    ) from error
+
 from .. import BackgroundTasks, Errands, Job
 from ..asgi import ErrandsMiddleware
 from ..asgi import setup_errands as setup_asgi
 from ..status import Links, StatusKey
-from ._pages import Pages, add_routes, headers
-from ._parts import JobProgress, JobResult, JobStatus
-from ._shadows import shadowed
 
 __all__ = [
     "BackgroundTasks",

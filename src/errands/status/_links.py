@@ -8,17 +8,17 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
-from starlette.requests import HTTPConnection, Request
-
-from .. import BackgroundTasks, Errands
-
 try:
     from itsdangerous import Signer
+    from starlette.requests import HTTPConnection, Request
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError(
-        "links to jobs are signed by itsdangerous: pip install 'errands[fastapi]', or [starlette]",
+        f"links to jobs need Starlette and itsdangerous ({error}): "
+        "pip install 'errands[starlette]', or [fastapi]",
         name=error.name,
     ) from error
+
+from .. import BackgroundTasks, Errands
 
 StatusKey = Callable[[Any], Any]
 

@@ -54,8 +54,11 @@ try:
 except ImportError as error:
     if not (error.name or "psycopg").startswith("psycopg"):
         raise
+    # psycopg that is there, but finds no libpq, is no missing module
+    missing = "errands[postgres]" if isinstance(error, ModuleNotFoundError) else "psycopg[binary]"
+    said = "; ".join(str(error).splitlines())
     raise SetupError(
-        f"a store in PostgreSQL needs its driver ({error}): pip install 'errands[postgres]'"
+        f"a store in PostgreSQL needs its driver ({said}): pip install '{missing}'"
     ) from error
 
 IN_TIME = {"statement_timeout": "10s"}  # for those who block
