@@ -352,6 +352,19 @@ async def test_what_cannot_be_looked_for_is_refused(errands: Errands) -> None:
 # Results
 
 
+async def test_who_forgets_to_await_a_job_is_told(errands: Errands) -> None:
+    """Where the job is asked for."""
+
+    @errands.task
+    async def work() -> None: ...
+
+    async with errands:
+        job = errands.add_task(work)
+        with pytest.raises(TypeError, match=r"not <coroutine .*: is an `await` missing"):
+            await errands.result(job)  # type: ignore[arg-type]  # that is the point
+        job.close()  # else Python warns as well
+
+
 async def test_a_result_is_waited_for(errands: Errands) -> None:
     """However long it takes, or as long as was said."""
     gate = asyncio.Event()

@@ -379,6 +379,24 @@ async def test_what_could_never_be_meant_is_refused() -> None:
         errands.options(if_failed="stop")  # type: ignore[arg-type]  # as above
 
 
+async def test_what_is_no_call_is_refused_by_its_name(errands: Errands) -> None:
+    """A function alone, or all calls in one list; nothing is kept."""
+
+    @errands.task
+    async def work() -> None: ...
+
+    for wrong in (work, (), [(work,), (work,)]):
+        for adding in (
+            errands.chain(wrong),  # type: ignore[arg-type]  # that is the point
+            errands.gather((work,), then=wrong),  # type: ignore[arg-type]  # as above
+            errands.add_tasks([wrong]),  # type: ignore[list-item]  # as above
+        ):
+            with pytest.raises(TypeError, match="is no call: write each as a function"):
+                await adding
+    async with errands:
+        assert {} == await errands.count()
+
+
 async def test_one_key_is_not_for_many(errands: Errands) -> None:
     """Each of a chain's jobs would be the same."""
     errands.task(print)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from errands._job import NEVER, WAITING
-from errands._options import DEFAULT, Options
+from errands._options import DEFAULT, Options, seconds
 from errands._task import Task
 from errands.errors import PayloadTooLarge
 
@@ -106,6 +106,7 @@ def test_without_a_limit_any_payload_is_taken() -> None:
         ({"after": math.inf}, "after=inf"),
         ({"at": datetime(2026, 1, 1)}, "time zone"),  # noqa: DTZ001  # the case
         ({"on_conflict": "ignore"}, "keep, replace, raise"),
+        ({"priority": "high"}, "priority='high'"),
         ({"key": ""}, "key=''"),
         ({"key": "a\0b"}, "without NUL"),
         ({"queue": "a\0b"}, "without NUL"),
@@ -118,3 +119,11 @@ def test_an_option_that_could_never_be_meant_is_refused(wrong: dict[str, Any], w
     with pytest.raises(ValueError, match=r"^options\(") as refusal:
         Options(**wrong)
     assert words in str(refusal.value)
+
+
+@pytest.mark.parametrize("wrong", ["60", [60], None])
+def test_a_length_of_time_that_is_none_says_what_to_write(wrong: Any) -> None:
+    """Text from a configuration, for example."""
+    with pytest.raises(TypeError, match="write seconds, as in 60, or a timedelta") as refusal:
+        seconds(wrong)
+    assert repr(wrong) in str(refusal.value)

@@ -130,7 +130,7 @@ def test_a_driver_without_its_library_asks_for_that() -> None:
 
 async def test_a_server_that_is_not_there_is_unavailable() -> None:
     """And the message names it."""
-    with pytest.raises(StoreUnavailable, match=r"127\.0\.0\.1:1/d.*refused"):
+    with pytest.raises(StoreUnavailable, match=r"127\.0\.0\.1:1/d.*refused\. See that"):
         await PostgresStore("postgresql://u:geheim@127.0.0.1:1/d").__aenter__()
 
 

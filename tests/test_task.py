@@ -243,6 +243,8 @@ def test_a_callable_without_a_hash_was_never_declared() -> None:
         ({"timeout": 0}, ValueError, "timeout=0"),
         ({"timeout": -1}, ValueError, "timeout=-1"),
         ({"timeout": float("nan")}, ValueError, "timeout=nan"),
+        ({"timeout": "60"}, TypeError, "'60' is no length of time"),
+        ({"priority": "high"}, ValueError, "priority='high'"),
         ({"queue": ""}, ValueError, "needs a name and a queue"),
         ({"retry": 3}, TypeError, "Retry"),
     ],

@@ -108,7 +108,12 @@ class Adding:
             await adding.add_tasks((function, shard) for shard in shards)
         return name
 
-    def _made(self, options: Options, call: Call) -> Job:
+    def _made(self, options: Options, call: Any) -> Job:
+        if not isinstance(call, tuple | list) or not call or isinstance(call[0], tuple | list):
+            raise TypeError(
+                f"{call!r} is no call: write each as a function and its arguments, "
+                "as in (resize, 'cat.png'), or (resize,)"
+            )
         function, *args = call
         return self._engine.make(options, function, tuple(args), {})
 

@@ -308,7 +308,7 @@ def _plain(value: Any) -> Any:
         return value.model_dump(mode="json")
     if isinstance(value, PurePath):
         return str(value)
-    raise TypeError(f"a {type(value).__name__} is not something JSON knows")
+    raise TypeError(f"JSON knows no {type(value).__name__}")
 
 
 def _rich(kind: Any, value: Any) -> Any:

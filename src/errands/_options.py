@@ -62,6 +62,8 @@ class Options:
         if self.on_conflict not in get_args(OnConflict):
             expected = ", ".join(get_args(OnConflict))
             raise ValueError(f"options(on_conflict={self.on_conflict!r}): expected {expected}")
+        if self.priority is not None and not isinstance(self.priority, int):
+            raise ValueError(f"options(priority={self.priority!r}): expected a whole number")
         if self.key is not None and not is_text(self.key):
             raise ValueError(f"options(key={self.key!r}): a key is text, not empty, without NUL")
         if self.queue is not None and not is_text(self.queue):
@@ -133,8 +135,16 @@ def is_text(value: object) -> bool:
 
 
 def seconds(time: Seconds) -> float:
-    """A length of time as a user may write it, in seconds."""
-    return time.total_seconds() if isinstance(time, timedelta) else time
+    """A length of time as a user may write it, in seconds.
+
+    Raises:
+        TypeError: if it is none.
+    """
+    if isinstance(time, timedelta):
+        return time.total_seconds()
+    if not isinstance(time, int | float):
+        raise TypeError(f"{time!r} is no length of time: write seconds, as in 60, or a timedelta")
+    return time
 
 
 DEFAULT = Options()

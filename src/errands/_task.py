@@ -71,8 +71,9 @@ class Task:
 
         Raises:
             TypeError: if `function` cannot be called, or `retry` is not a `Retry`.
-            ValueError: if the name or the queue is empty, the timeout is not positive, or a
-                limit is counted per parameter that the function does not have.
+            ValueError: if the name or the queue is empty, the priority is no whole number, the
+                timeout is not positive, or a limit is counted per parameter that the function
+                does not have.
         """
         if not callable(self.function):
             raise TypeError(f"a task is a function, not {self.function!r}")
@@ -80,6 +81,8 @@ class Task:
             raise TypeError(f"{self.name}: retry={self.retry!r}: write Retry(attempts=…)")
         if not self.name or not self.queue:
             raise ValueError(f"a task needs a name and a queue, not {self.name!r}, {self.queue!r}")
+        if not isinstance(self.priority, int):
+            raise ValueError(f"{self.name}: priority={self.priority!r}: expected a whole number")
         if self.timeout is not None and not self.timeout > 0:
             raise ValueError(f"{self.name}: timeout={self.timeout!r}: expected more than 0 seconds")
         for limit in (self.limits.concurrency, self.limits.rate):

@@ -54,5 +54,6 @@ def translated(error: psycopg.Error, where: str) -> ErrandsError | ValueError:
 
 
 def _text(error: psycopg.Error) -> str:
-    lines = [line.strip() for line in str(error).splitlines()]
+    # libpq's question whether the server runs is answered by our advice
+    lines = [line.strip() for line in str(error).splitlines() if not line.endswith("?")]
     return "; ".join(filter(None, lines)).rstrip(".") or type(error).__name__

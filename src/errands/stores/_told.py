@@ -25,6 +25,10 @@ def translated(error: Exception, path: str, db: OwnDatabase | None) -> Exception
         told = StoreFull(f"{where}. Make room on its disk; nothing was written.")
     elif isinstance(error, apsw.NotADBError):
         told = NotAStore(f"{where}. Name another file, or move this one away.")
+    elif isinstance(error, apsw.CantOpenError):
+        told = StoreUnavailable(
+            f"{where}. Make its folder, or correct the path; see that this user may write there."
+        )
     elif isinstance(error, apsw.Error):
         told = StoreUnavailable(where)
     else:
