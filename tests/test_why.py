@@ -36,6 +36,7 @@ def asked(job: Job, *orders: Order, workers: tuple[Heartbeat, ...] = (IDLE,)) ->
         (RUNNING, Obstacle.RUNNING, "at w since 2026-01-01 12:00:00 UTC, leased until"),
         (replace(RUNNING, is_cancelling=True), Obstacle.STOPPING, "was asked to stop"),
         (replace(RUNNING, worker="v"), Obstacle.LOST, "another takes it over by"),
+        (replace(RUNNING, free_at=NOW), Obstacle.LOST, "may take it over: start one."),
         (RUNNING.done("1", NOW), Obstacle.ENDED, "done after 1 attempt at 2026"),
         (RUNNING.failed("no", NOW), Obstacle.ENDED, "errands.retry(job) has it run again"),
         (QUEUED.cancelled(NOW), Obstacle.ENDED, "It has ended: cancelled at"),

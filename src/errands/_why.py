@@ -101,7 +101,13 @@ def _running(job: Job, now: datetime, alive: Sequence[Heartbeat]) -> Reason:
     place = f"at {job.worker} since {_shown(job.started_at or now)}"
     if job.free_at <= now or job.worker not in {worker.worker for worker in alive}:
         text = f"It ran {place}; that worker is gone, and another takes it over by "
-        return Reason(Obstacle.LOST, f"{text}{_shown(job.free_at)}.", job.free_at)
+        text += f"{_shown(job.free_at)}."
+        if job.free_at <= now:
+            text = (
+                f"It ran {place}; that worker is gone, or hangs, and since {_shown(job.free_at)} "
+                "any that works for its queue and knows its task may take it over: start one."
+            )
+        return Reason(Obstacle.LOST, text, job.free_at)
     if job.is_cancelling:
         return Reason(Obstacle.STOPPING, f"It runs {place}, and was asked to stop.")
     text = f"It does run: {place}, leased until {_shown(job.free_at)}."
