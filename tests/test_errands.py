@@ -359,9 +359,10 @@ async def test_who_forgets_to_await_a_job_is_told(errands: Errands) -> None:
     async def work() -> None: ...
 
     async with errands:
-        job = errands.add_task(work)
-        with pytest.raises(TypeError, match=r"not <coroutine .*: is an `await` missing"):
-            await errands.result(job)  # type: ignore[arg-type]  # that is the point
+        job: Any = errands.add_task(work)
+        for act in (errands.result, errands.cancel, errands.why):
+            with pytest.raises(TypeError, match=r"not <coroutine .*: is an `await` missing"):
+                await act(job)
         job.close()  # else Python warns as well
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from ._engine import Engine
-from ._job import Job, State
+from ._job import Job, State, id_of
 from ._store import Query
 from .errors import StoreUnavailable
 
@@ -88,7 +88,7 @@ async def each_look(engine: Engine, what: Job | str) -> AsyncIterator[Job]:
         LookupError: if there is no such job, or no longer.
         StoreUnavailable: if it changes too fast.
     """
-    job_id = what if isinstance(what, str) else what.id
+    job_id = id_of(what)
     for _ in range(TRIES):
         yield await look(engine, job_id)
     raise StoreUnavailable(f"job {job_id} changes too fast. Try again.")

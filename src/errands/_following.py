@@ -8,10 +8,10 @@ from typing import Any
 from ._background import BackgroundTasks
 from ._engine import Engine
 from ._events import events
-from ._job import Job
+from ._job import Job, id_of
 from ._options import Seconds, seconds
 from ._parents import value_of
-from ._results import id_of, wait_or_202
+from ._results import wait_or_202
 from .errors import SetupError
 
 

@@ -336,3 +336,16 @@ def new_id(now: datetime) -> str:
     The 12 bits after the time count, as in RFC 9562, section 6.2, method 1; 62 are random.
     """
     return _ids.next(round(now.timestamp() * 1000))
+
+
+def id_of(job: Job | str) -> str:
+    """The id of a job, or what is one already.
+
+    Raises:
+        TypeError: if it is neither, such as a coroutine that nobody has awaited.
+    """
+    if isinstance(job, str):
+        return job
+    if not isinstance(job, Job):
+        raise TypeError(f"expected a job or its id, not {job!r}: is an `await` missing before it?")
+    return job.id

@@ -9,9 +9,9 @@ from typing import Any
 from ._engine import Engine
 from ._heartbeat import Heartbeat
 from ._history import KEPT, MINUTE, STEPS, Tally
-from ._job import Job, State
+from ._job import Job, State, id_of
 from ._options import Seconds, seconds
-from ._results import id_of, result
+from ._results import result
 from ._schedule import Schedule
 from ._spec import Spec
 from ._store import Query

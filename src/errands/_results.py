@@ -34,19 +34,6 @@ async def wait_or_202(engine: Engine, job_id: str, limit: float, door: Door) -> 
     return door.ready(job, value_of(engine.tasks, job)) if job.is_final else door.accepted(job)
 
 
-def id_of(job: Job | str) -> str:
-    """The id of a job, or what is one already.
-
-    Raises:
-        TypeError: if it is neither, such as a coroutine that nobody has awaited.
-    """
-    if isinstance(job, str):
-        return job
-    if not isinstance(job, Job):
-        raise TypeError(f"expected a job or its id, not {job!r}: is an `await` missing before it?")
-    return job.id
-
-
 async def _end_of(engine: Engine, job_id: str) -> Job:
     wait, longest = POLL
     with engine.watching(job_id) as ended:

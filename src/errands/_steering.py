@@ -10,7 +10,7 @@ from . import _changing as changing
 from ._changing import Tell
 from ._engine import Engine
 from ._hooks import EventName, Hook, require_event
-from ._job import Job, State
+from ._job import Job, State, id_of
 from ._options import Seconds, is_text, seconds
 from ._order import Order, OrderKind
 from ._store import Query
@@ -223,7 +223,7 @@ class Steering:
             LookupError: if there is no such job, or no longer.
         """
         store = self._engine.store
-        job = await changing.look(self._engine, what if isinstance(what, str) else what.id)
+        job = await changing.look(self._engine, id_of(what))
         parents = {job_id: await store.get(job_id) for job_id in job.waits_for}
         return why(job, self._now, await store.orders(), await store.workers(), parents)
 
