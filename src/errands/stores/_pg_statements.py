@@ -33,6 +33,8 @@ INSERT = f"""
 insert into errands_jobs ({NAMES}) select {NAMES} from {given(COLUMNS)}
 on conflict do nothing returning id
 """
+# The server tells it once, however many rows there are, and nothing if there are none.
+INSERT_AND_TELL = f"{INSERT}, pg_notify(%(channel)s, %(name)s)"
 UPDATE_AWAITED = f"""
 update errands_jobs as j set {", ".join(f"{name} = new.{name}" for name in CHANGING)},
 is_cancelling = case when j.finished_at is null then j.is_cancelling end
@@ -251,11 +253,14 @@ async def by_id(session: Session, ids: Sequence[str]) -> list[Job]:
 
 
 async def ids_of(
-    session: Session, sql: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]
+    session: Session,
+    sql: str,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    **values: Any,
 ) -> list[str]:
-    """The ids that a statement answers which is given rows."""
-    values = as_rows(columns, rows)
-    return [job_id for (job_id,) in await session.rows(sql, values)]
+    """The ids that a statement answers which is given rows, and other values beside."""
+    return [row[0] for row in await session.rows(sql, as_rows(columns, rows) | values)]
 
 
 def as_rows(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> dict[str, Any]:
