@@ -7,7 +7,10 @@ arrays of it together.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Any
+
+import msgspec
 
 from .._job import HISTORY, LOST, NEVER, Job, Outcome
 from .._store import Claim
@@ -265,8 +268,8 @@ async def ids_of(
 
 def as_rows(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> dict[str, Any]:
     """Rows as a JSON array of objects, without what is null anyway."""
-    named = (zip(columns, row, strict=True) for row in rows)
-    return {"jobs": as_json([{k: v for k, v in pairs if v is not None} for pairs in named])}
+    kind = _objects(tuple(columns))
+    return {"jobs": as_json([kind(*row) for row in rows])}
 
 
 def wanted(call: Claim) -> dict[str, Any]:
@@ -275,3 +278,10 @@ def wanted(call: Claim) -> dict[str, Any]:
     return {
         "tasks": list(call.tasks), "queues": queues, "now": ms(call.now), "limit": call.limit,
     }  # fmt: skip  # a row
+
+
+@cache
+def _objects(columns: tuple[str, ...]) -> type[msgspec.Struct]:
+    """Makes an object of a row, twice as quickly as a dict: its JSON lacks what is null."""
+    fields = [(name, Any, None) for name in columns]
+    return msgspec.defstruct("Row", fields, omit_defaults=True, gc=False)
