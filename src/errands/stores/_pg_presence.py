@@ -29,7 +29,7 @@ LONGEST = 5.0  # seconds between two tries to come back
 SPACING = 0.01  # seconds between two notifications: each holds a lock of the whole server
 # One that is part of an addition holds that lock until the addition is flushed. So each process
 # spends no more than such a part of its time on them, and steps back where others do so, too.
-SHARE = 1 / 20
+SHARE = 1 / 10
 
 Cry = tuple[str, str]  # a channel, and who has news
 
