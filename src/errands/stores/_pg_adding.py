@@ -12,6 +12,7 @@ from ._bell import is_news
 from ._pg_link import Session
 from ._pg_presence import Crier, Cry
 from ._pg_statements import BY_KEY, INSERT, INSERT_AND_TELL, REPLACE, by_id, ids_of
+from ._pg_waits import unbind
 from ._rows import COLUMNS, as_job, new
 
 PORTION = 5000  # jobs of one statement
@@ -126,6 +127,8 @@ async def _replace(session: Session, job: Job) -> Job:
             return there
         if there is not None and there.state is State.QUEUED:
             stored = there.replaced(job)
+            if there.waits_for:  # as the new one may not
+                await unbind(session, there.id)
             await ids_of(session, REPLACE, COLUMNS, [new(stored)])
             return stored
         if there is not None:
