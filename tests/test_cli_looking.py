@@ -258,6 +258,15 @@ def test_services_are_listed_by_the_store_alone(url: str) -> None:
     assert ("shop.follow", "stopped") == (follow["name"], follow["state"])
 
 
+def test_the_job_of_a_service_shows_no_arguments(url: str) -> None:
+    """It was given none."""
+    work_once(url)
+
+    [row] = errands("jobs", "--queue", "services", url=url).rows
+
+    assert ("shop.follow", "") == (row[2], row[-1])
+
+
 def test_an_application_knows_services_that_never_ran(file: str) -> None:
     """They are declared there."""
     keep(file)

@@ -190,6 +190,8 @@ def _job_columns(now: datetime) -> list[Column]:
             return str(job["error"]).strip().rpartition("\n")[2]
         if job["progress"] is not None:
             return progress_text(job["progress"])
+        if job["key"] == f"service:{job['task']}":
+            return ""  # a service has no arguments; what stands there tells its declaration
         return json_line(job["arguments"])
 
     return [
