@@ -17,7 +17,9 @@ from errands.stores import store_at
 from errands.testing import JumpingClock
 
 KINDS = ("memory", "sqlite", "postgres")
-DOORS = ("test_asgi", "test_fastapi", "test_fasthtml", "test_photos", "test_starlette")
+DOORS = (
+    "test_asgi", "test_dashboard", "test_fastapi", "test_fasthtml", "test_photos", "test_starlette"
+)  # fmt: skip  # a table
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -129,6 +129,7 @@ def test_the_asgi_door_needs_no_framework() -> None:
         ("errands.starlette", {"starlette"}),
         ("errands.fastapi", {"starlette", "fastapi"}),
         ("errands.fasthtml", {"starlette", "fasthtml", "fastcore"}),
+        ("errands.dashboard", {"starlette"}),
     ],
 )
 def test_a_door_brings_its_own_framework_and_no_other(door: str, brings: set[str]) -> None:

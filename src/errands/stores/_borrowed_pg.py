@@ -44,6 +44,10 @@ class Borrowed(Session):
         """See `Session.rows`."""
         return await self._execute(qualified(sql, self._schema).decode(), values or {})
 
+    async def tell(self, sql: str, values: Values) -> None:
+        """See `Session.tell`."""
+        await self.rows(sql, values)
+
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[None]:
         """See `Session.transaction`: what fails inside leaves the caller's as it was."""

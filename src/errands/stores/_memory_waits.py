@@ -32,8 +32,7 @@ class Waits:
         """Remember whom stored jobs wait for; answer with those that wait for nobody."""
         known = self.states(parents_of(jobs))
         for job in jobs:
-            for before in self._parents.pop(job.id, ()):
-                self._children[before].discard(job.id)
+            self.unbind(job.id)
             pairs = pairs_of([job], known)
             for parent, child, _ in pairs:
                 self._children[parent].add(child)
@@ -53,11 +52,15 @@ class Waits:
         children = self._children.get(job_id, ())
         return any(each in self._jobs and not self._jobs[each].is_final for each in children)
 
-    def forget(self, job_id: str) -> None:
-        """Drop what is remembered of a job that is no longer there."""
+    def unbind(self, job_id: str) -> None:
+        """Drop whom a job waits for."""
         for parent in self._parents.pop(job_id, ()):
             self._children[parent].discard(job_id)
         self._owed.pop(job_id, None)
+
+    def forget(self, job_id: str) -> None:
+        """Drop what is remembered of a job that is no longer there."""
+        self.unbind(job_id)
         for child in self._children.pop(job_id, ()):
             self._parents[child].discard(job_id)
 

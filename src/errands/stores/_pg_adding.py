@@ -9,6 +9,7 @@ from .._store import OnConflict, rival_within
 from ..errors import JobExists, StoreUnavailable
 from ._pg_link import Session
 from ._pg_statements import BY_KEY, INSERT, REPLACE, by_id, ids_of
+from ._pg_waits import unbind
 from ._rows import COLUMNS, as_job, new
 
 PORTION = 5000  # jobs of one statement
@@ -98,6 +99,8 @@ async def _replace(session: Session, job: Job) -> Job:
             return there
         if there is not None and there.state is State.QUEUED:
             stored = there.replaced(job)
+            if there.waits_for:  # as the new one may not
+                await unbind(session, there.id)
             await ids_of(session, REPLACE, COLUMNS, [new(stored)])
             return stored
         if there is not None:

@@ -100,6 +100,11 @@ async def require_no_circle(session: Session, jobs: Iterable[Job]) -> None:
             raise refusal_of_circle(job)
 
 
+async def unbind(session: Session, job_id: str) -> None:
+    """Drop whom a job waits for."""
+    await session.tell(FORGET.format("child"), {"ids": [job_id]})
+
+
 async def forget(session: Session, ids: Collection[str]) -> None:
     """Drop what is remembered of jobs that are no longer there."""
     await session.tell(FORGET.format("parent"), {"ids": list(ids)})

@@ -68,6 +68,7 @@ create index errands_finished on errands_jobs (finished_at) where {FINISHED};
 {_sql_history.TABLE}
 insert into errands_meta values ('schema', {VERSION});
 """
+WAITING = 2_000  # unfinished jobs from which on they are looked for in the order of all ids
 OURS = ("errands_meta", "errands_jobs")
 UPGRADES: Mapping[int, str] = {  # from this version to the next
     1: f"{_sql_workers.TABLE} drop index if exists errands_free; {FREE}",  # at first without tasks
@@ -255,8 +256,27 @@ def _find(db: Database, query: Query) -> list[Job]:
         if value is not None:
             where.append(clause)
             values.append(value)
-    sql = f"select * from errands_jobs where {' and '.join(where)} order by id desc limit ?"
+    index, known = _hint(db, query)
+    where.append(known)
+    sql = f"select * from errands_jobs {index} where {' and '.join(where)} order by id desc limit ?"
     return list(read(db, f"select {ROWS} from ({sql})", (*values, query.limit)))
+
+
+def _hint(db: Database, query: Query) -> tuple[str, str]:
+    """By which index a query is best answered, and what that index knows of its jobs.
+
+    The order of the ids is best, but where few jobs are meant: it would pass by all others.
+    """
+    states = set(query.states)
+    if not states or not states <= {State.QUEUED, State.RUNNING} or query.group is not None:
+        return "", "true"
+    if query.key is not None:
+        return "indexed by errands_key", f"key is not null and {UNFINISHED}"
+    if states == {State.RUNNING}:
+        return "indexed by errands_held", "state = 'running'"
+    some = f"select 1 from errands_jobs indexed by errands_free where {UNFINISHED} limit ?"
+    unfinished = one(db, f"select count(*) from ({some})", (WAITING,))
+    return ("", "true") if unfinished == WAITING else ("indexed by errands_free", UNFINISHED)
 
 
 def _there(db: Database, job: Job) -> Job | None:
@@ -274,6 +294,8 @@ def _replace(db: Database, job: Job) -> Job:
         return there
     if there is not None and there.state is State.QUEUED:
         db.execute("delete from errands_jobs where id = ?", (there.id,))
+        if there.waits_for:  # as the new one may not
+            _sql_waits.unbind(db, there.id)
         job = there.replaced(job)
     elif there is not None:
         db.execute("update errands_jobs set key = null where id = ?", (there.id,))

@@ -109,6 +109,11 @@ def require_no_circle(db: Database, jobs: Iterable[Job]) -> None:
             raise refusal_of_circle(job)
 
 
+def unbind(db: Database, job_id: str) -> None:
+    """Drop whom a job waits for."""
+    db.execute("delete from errands_waits where child = ?", (job_id,))
+
+
 def forget(db: Database, ids: Sequence[str]) -> None:
     """Drop what is remembered of jobs that are no longer there."""
     db.execute(f"delete from errands_waits where parent in {GIVEN}", (as_json(ids),))

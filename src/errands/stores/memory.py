@@ -290,6 +290,7 @@ class MemoryStore(Records):
         if on_conflict == "keep":
             return rival
         if rival.state is State.QUEUED:
+            self._waits.unbind(rival.id)  # as the new one may not wait
             return self._put(rival.replaced(job))
         self._put(replace(rival, key=None))
         return self._put(job)

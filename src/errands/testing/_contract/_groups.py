@@ -284,6 +284,21 @@ class Groups:
         await ended(store, parent)
         assert third == await store.get(again.id)
 
+    async def test_who_is_replaced_by_one_that_waits_for_nobody_waits_no_more(
+        self, store: Store
+    ) -> None:
+        """So that those for whom it waited may come to wait for it."""
+        parent = job()
+        child = after(parent, key="k")
+        await store.add([parent, child])
+        [replaced] = await store.add([job(key="k")], "replace")
+
+        assert (child.id, ()) == (replaced.id, replaced.waits_for)
+        [again] = await store.add([after(replaced)])
+        assert (replaced.id,) == again.waits_for
+        await ended(store, parent)
+        assert replaced == await store.get(child.id)
+
     async def test_a_running_job_is_not_replaced_but_its_key_is(self, store: Store) -> None:
         """What waits for the running one goes on waiting for it."""
         parent = job(key="k")

@@ -1,0 +1,255 @@
+"""The page of one job: what it was asked, what became of each attempt, and what it answered."""
+
+from __future__ import annotations
+
+from json import dumps
+from typing import Any
+
+from errands import Attempt, Job, State
+
+from .._markup import Child, Markup, h, join
+from .._parts import (
+    act,
+    ago,
+    clipped,
+    facts,
+    hidden,
+    is_service,
+    job_badge,
+    job_rows,
+    last_line,
+    lifeline,
+    moment,
+    nothing,
+    progress,
+    section,
+    size,
+    task_name,
+    took,
+)
+from .._redact import HIDDEN, loaded
+from .._visit import Page, Visit
+
+HEAD, TAIL = 4_000, 16_000  # characters that are shown of a long text: its first, its last
+PARENTS = 20  # jobs that it waits for, which are shown
+LONG = 200_000  # characters of JSON that are not laid out
+
+
+async def job_page(visit: Visit) -> Page:
+    """See the module."""
+    job_id = visit.request.path_params["job_id"]
+    job = await visit.errands.job(job_id)
+    if job is None:
+        text = "There is no such job, or no longer: finished ones are forgotten after a while."
+        return Page("No such job", nothing(text), status=404)
+    secrets = visit.redaction.secrets(job)
+    body = join(
+        h.div(
+            job_badge(job, visit.now), h.code(job.id, cls="quiet"), _buttons(visit, job), cls="head"
+        ),
+        progress(job, visit.redaction) if job.progress else None,
+        await _why(visit, job) if job.state is State.QUEUED else None,
+        section("Time", lifeline(job, visit.now), _times(visit, job)),
+        None
+        if is_service(job)
+        else section("Arguments", _arguments(visit, job), _edit(visit, job)),
+        await _parents(visit, job) if job.waits_for else None,
+        section("Result", _json(visit, job.result, secrets)) if job.result is not None else None,
+        section("Attempts", _attempts(visit, job, secrets)) if job.history else None,
+        section("Kept", _kept(visit, job)),
+    )
+    return Page(job.task, body, live=None if job.is_final else 2)
+
+
+async def attempt_text(visit: Visit) -> str | None:
+    """The whole text of one attempt's error, `None` if there is none."""
+    job = await visit.errands.job(visit.request.path_params["job_id"])
+    place = visit.request.path_params["place"]
+    if job is None or place >= len(job.history):
+        return None
+    return visit.redaction.text(job.history[place].error or "", visit.redaction.secrets(job))
+
+
+def _times(visit: Visit, job: Job) -> Markup:
+    now, last = visit.now, job.history[-1] if job.history else None
+    begin = job.history[0].started_at if job.history else job.started_at
+    waits = (begin or now) - job.due_at
+    is_running = job.state is State.RUNNING and job.started_at is not None
+    runs = None
+    if is_running and job.started_at is not None:
+        runs = now - job.started_at
+    elif last is not None:
+        runs = last.ended_at - last.started_at
+    has_waited = begin is not None or (job.due_at <= now and not job.is_final)
+    return facts(
+        [
+            ("Waited", took(waits) if has_waited else None),
+            ("Runs" if is_running else "Ran", took(runs) if runs is not None else None),
+            ("In all", took((job.finished_at or now) - job.added_at)),
+            ("Added", _instant(visit, job.added_at)),
+            ("Due", _instant(visit, job.due_at) if job.due_at != job.added_at else None),
+            ("Starts", _instant(visit, job.free_at) if _is_ahead(visit, job) else None),
+            ("Started", _instant(visit, begin) if begin else None),
+            ("Finished", _instant(visit, job.finished_at) if job.finished_at else None),
+        ]
+    )
+
+
+def _is_ahead(visit: Visit, job: Job) -> bool:
+    is_ahead = job.state is State.QUEUED and job.free_at > visit.now
+    return is_ahead and job.free_at != job.due_at and job.blocked_by is None
+
+
+def _instant(visit: Visit, instant: Any) -> Markup:
+    return join(moment(instant), h.span(" · ", ago(instant, visit.now), cls="quiet"))
+
+
+def _buttons(visit: Visit, job: Job) -> Markup | None:
+    if not visit.may_act:
+        return None
+    is_running = job.state is State.RUNNING
+    ask = visit.link("change", do="delete", id=job.id)
+    return h.span(
+        None if is_running else act(visit, "retry", "Retry", key="r", cls="small", id=job.id),
+        None if job.is_final else act(visit, "cancel", "Cancel", cls="small", id=job.id),
+        h.a("Delete", href=ask, cls="quiet") if job.is_final else None,
+        cls="act",
+    )
+
+
+def _edit(visit: Visit, job: Job) -> Markup | None:
+    """A form to add such a job with other arguments, where its task is known."""
+    is_long = len(job.payload) >= LONG
+    if not visit.may_act or is_long or job.task not in visit.errands.tasks:
+        return None
+    clean = visit.redaction.value(loaded(job.payload))
+    text = dumps(clean, ensure_ascii=False, indent=2)
+    note = f"What says {HIDDEN} stays as it is." if HIDDEN in text else None
+    form = h.form(
+        hidden(id=job.id, back=visit.here),
+        h.textarea(
+            text, name="arguments", rows=text.count("\n") + 2, spellcheck="false",
+            aria_label="arguments", dir="ltr",
+        ),
+        h.p(h.button("Add this job", cls="main"), " ", h.span(note, cls="quiet") if note else None),
+        method="post", action=visit.link("do/again"),
+    )  # fmt: skip  # a form
+    return h.details(h.summary("Run again with other arguments"), form, id="edit", cls="edit")
+
+
+async def _why(visit: Visit, job: Job) -> Markup | None:
+    """What keeps it, the first thing first."""
+    try:
+        found = await visit.errands.why(job)
+    except LookupError:  # it has gone meanwhile
+        return None
+    reasons = (
+        h.li(
+            h.bdi(visit.redaction.text(reason.text)),
+            h.span(" · ", ago(reason.until, visit.now), cls="quiet") if reason.until else None,
+        )
+        for reason in found.reasons
+    )
+    return section("Why it is not running", h.ul(reasons, cls="why"))
+
+
+async def _parents(visit: Visit, job: Job) -> Markup:
+    """The jobs that it waits for, those that are kept."""
+    found = [await visit.errands.job(each) for each in job.waits_for[:PARENTS]]
+    rows = job_rows(visit, [each for each in found if each is not None])
+    left_out = len(job.waits_for) - PARENTS
+    more = h.p(f"and {left_out} more", cls="quiet") if left_out > 0 else None
+    return section("Starts after", rows, more)
+
+
+def _arguments(visit: Visit, job: Job) -> Markup:
+    """Each by its name; as they are, where they are many or no names at all."""
+    found = loaded(job.payload) if len(job.payload) < LONG else None
+    if not isinstance(found, dict):
+        return _json(visit, job.payload)
+    if not found:
+        return nothing("It was called without arguments.")
+    clean = visit.redaction.value(found)
+    return facts((name, _laid_out(value)) for name, value in clean.items())
+
+
+def _json(visit: Visit, text: str, secrets: list[str] | None = None) -> Markup:
+    if len(text) >= LONG:
+        return _laid_out(f"{size(len(text))} of JSON, too long to be shown")
+    clean = visit.redaction.value(loaded(text))
+    shown = dumps(clean, ensure_ascii=False, indent=2)
+    return _text(visit.redaction.text(shown, secrets or []))
+
+
+def _laid_out(value: object) -> Markup:
+    text = dumps(value, ensure_ascii=False, indent=2)
+    return _text(text) if len(text) > 200 or "\n" in text else h.bdi(text, cls="code")
+
+
+def _text(text: str, whole: str | None = None) -> Markup:
+    """A text as it is; of a long one the beginning and the end.
+
+    Args:
+        whole: The address of all of it.
+    """
+    if len(text) <= HEAD + TAIL:
+        return h.pre(h.bdi(text))
+    left_out = f"{size(len(text) - HEAD - TAIL)} left out"
+    link = h.a("all of it", href=whole) if whole else None
+    return join(
+        h.pre(h.bdi(text[:HEAD])),
+        h.p(left_out, ". " if link else None, link, cls="quiet"),
+        h.pre(h.bdi(text[-TAIL:])),
+    )
+
+
+def _attempts(visit: Visit, job: Job, secrets: list[str]) -> Markup:
+    """Newest first, the newest error open."""
+    places = range(len(job.history) - 1, -1, -1)
+    return h.ol((_attempt(visit, job, place, secrets) for place in places), cls="attempts")
+
+
+def _attempt(visit: Visit, job: Job, place: int, secrets: list[str]) -> Markup:
+    attempt = job.history[place]
+    before = job.history[place - 1].ended_at if place else job.due_at
+    return h.li(
+        h.p(
+            h.span(str(attempt.outcome), cls=f"badge {attempt.outcome}"),
+            h.strong(f"Attempt {attempt.number}"),
+            h.span("waited ", took(attempt.started_at - before)),
+            h.span("ran ", took(attempt.ended_at - attempt.started_at)),
+            h.span(ago(attempt.ended_at, visit.now), cls="quiet"),
+            h.bdi(attempt.worker, cls="quiet"),
+            cls="head",
+        ),
+        _error(visit, job, attempt, place, secrets) if attempt.error else None,
+    )
+
+
+def _error(visit: Visit, job: Job, attempt: Attempt, place: int, secrets: list[str]) -> Child:
+    error = visit.redaction.text(attempt.error or "", secrets)
+    said = h.bdi(clipped(last_line(error), 400), cls="error")
+    if "\n" not in error.strip() and len(error) < HEAD:
+        return h.p(said)
+    whole = visit.link(f"jobs/{job.id}/errors/{place}")
+    is_newest = place == len(job.history) - 1 and job.state is not State.DONE
+    return h.details(h.summary(said), _text(error, whole), open=is_newest, id=f"attempt-{place}")
+
+
+def _group(visit: Visit, group: str) -> Markup:
+    return h.a(group, href=visit.link("jobs", group=group))
+
+
+def _kept(visit: Visit, job: Job) -> Markup:
+    jobs_of = visit.link("jobs", task=job.task)
+    return facts(
+        [
+            ("Task", h.a(task_name(job.task), href=jobs_of)),
+            ("Queue", h.a(job.queue, href=visit.link("jobs", queue=job.queue))),
+            ("Priority", str(job.priority) if job.priority else None),
+            ("Key", h.a(job.key, href=visit.link("jobs", key=job.key)) if job.key else None),
+            ("Group", _group(visit, job.group) if job.group else None),
+            ("Worker", h.bdi(job.worker) if job.worker else None),
+            ("Version", str(job.version)),
+        ]
+    )

@@ -1,0 +1,187 @@
+"""The page Jobs: those that match, newest first, a page at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from errands import Job, State
+
+from .._changes import STATES
+from .._glance import Counts
+from .._markup import Child, Markup, h, join
+from .._parts import field, hidden, job_rows, nothing, number
+from .._visit import Page, Visit
+
+SIZE = 50  # jobs on a page
+ASKED = ("text", "task", "queue", "key", "group")  # as `Errands.jobs` calls them
+FIELDS = (*ASKED, "since", "until")
+BEYOND = "{:012x}-7000-8000-000000000000"  # no id of an earlier millisecond sorts above it
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One page of jobs.
+
+    Attributes:
+        older: The id that the next page begins below, if there is one.
+    """
+
+    jobs: list[Job]
+    older: str | None
+
+
+async def jobs_page(visit: Visit) -> Page:
+    """See the module."""
+    counts = await visit.counts()
+    found = await look(visit)
+    is_filtered = any(name in visit.query for name in FIELDS)
+    body = join(
+        _tabs(visit, counts if not set(visit.query) & {*FIELDS} - {"queue"} else None),
+        _filters(visit, counts),
+        _selection(visit, found.jobs) if found.jobs else _none(visit, is_filtered=is_filtered),
+        _turn(visit, found),
+    )
+    return Page("Jobs", body, live=None if "before" in visit.query else 3)
+
+
+async def look(visit: Visit) -> Found:
+    """The jobs of this page."""
+    query = visit.query
+    until, since = instant(query.get("until")), instant(query.get("since"))
+    bounds = [query.get("before"), None if until is None else id_at(until)]
+    before = min([bound for bound in bounds if bound is not None], default=None)
+    jobs = await visit.errands.jobs(**wanted(query), before=before, limit=SIZE + 1)
+    if since is not None:  # ids sort by time: what comes after the first that is older is older
+        jobs = [job for job in jobs if job.id >= id_at(since)]
+    return Found(jobs[:SIZE], jobs[SIZE - 1].id if len(jobs) > SIZE else None)
+
+
+def wanted(query: Mapping[str, str]) -> dict[str, Any]:
+    """What is to be asked of `Errands.jobs`; a state that there is not matches all."""
+    asked: dict[str, Any] = {name: query.get(name) for name in ASKED}
+    with suppress(ValueError):
+        asked["states"] = [State(query.get("state", ""))]
+    return asked
+
+
+def instant(text: str | None) -> datetime | None:
+    """What a field for a time holds, in UTC; `None` if that is no time."""
+    if not text:
+        return None
+    with suppress(ValueError):
+        found = datetime.fromisoformat(text)
+        return found.replace(tzinfo=UTC) if found.tzinfo is None else found
+    return None
+
+
+def id_at(moment: datetime) -> str:
+    """The first id that a job can have that is added at this moment: they are UUIDv7."""
+    text = BEYOND.format(max(round(moment.timestamp() * 1000), 0))
+    return f"{text[:8]}-{text[8:]}"
+
+
+def _tabs(visit: Visit, counts: Counts | None) -> Markup:
+    state = visit.query.get("state")
+    tabs = [_tab(visit, "All", None, counts, is_here=state is None)]
+    tabs += [_tab(visit, each.capitalize(), each, counts, is_here=state == each) for each in State]
+    return h.nav(tabs, cls="tabs", aria_label="States")
+
+
+def _tab(
+    visit: Visit, label: str, state: State | None, counts: Counts | None, *, is_here: bool
+) -> Markup:
+    queue = visit.query.get("queue")
+    there: Child = None
+    if counts is not None:
+        there = h.span(
+            number(
+                sum(
+                    n
+                    for (its_queue, its_state), n in counts.items()
+                    if queue in (None, its_queue) and state in (None, its_state)
+                )
+            ),
+            cls="count",
+        )
+    link = visit.changed(state=state, before=None, told=None)
+    return h.a(label, there, href=link, aria_current="page" if is_here else None)
+
+
+def _filters(visit: Visit, counts: Counts | None) -> Markup:
+    query = visit.query
+    queues = {queue for queue, _ in counts or {}}
+    more = [
+        field("Task", "task", query.get("task"), choices=visit.errands.tasks),
+        field("Queue", "queue", query.get("queue"), choices=queues),
+        field("Key", "key", query.get("key")),
+        field("Group", "group", query.get("group")),
+        field("Added since, UTC", "since", query.get("since"), kind="datetime-local"),
+        field("Until", "until", query.get("until"), kind="datetime-local"),
+    ]
+    is_open = any(name in query for name in FIELDS if name != "text")
+    is_filtered = is_open or "text" in query
+    return h.form(
+        field(
+            "Search", "text", query.get("text"), kind="search", key="/",
+            hint="text in arguments or errors",
+        ),
+        h.details(h.summary("More"), h.div(more), open=is_open, id="filters"),
+        hidden(state=query.get("state")),
+        h.button("Filter"),
+        h.a("Clear", href=visit.link("jobs", state=query.get("state"))) if is_filtered else None,
+        method="get", action=visit.link("jobs"), role="search", cls="filters",
+    )  # fmt: skip  # a form
+
+
+def _selection(visit: Visit, jobs: list[Job]) -> Markup:
+    """The jobs, and what can be done with those that are ticked, or with all that match."""
+    if not visit.may_act:
+        return job_rows(visit, jobs)
+    state = visit.query.get("state", "")
+    dos = [do for do, states in STATES.items() if state in ("", *states)]
+    ticked = [
+        h.button(do.capitalize(), formaction=visit.link(f"do/{do}"), cls="small")
+        for do in dos
+        if do != "delete"
+    ]
+    if "delete" in dos:  # which cannot be taken back, and so is asked for twice
+        ticked.append(
+            h.button(
+                "Delete", name="do", value="delete", formaction=visit.link("change"),
+                formmethod="get", cls="small",
+            )
+        )  # fmt: skip  # a call
+    can_say = not {"since", "until"} & set(visit.query)  # a query knows no time
+    asked = {name: visit.query.get(name) for name in (*ASKED, "state")}
+    matching = [h.a(f"{do} all", href=visit.link("change", do=do, **asked)) for do in dos]
+    return h.form(
+        hidden(back=visit.here),
+        h.div(
+            h.span("Selected: ", ticked),
+            h.span("All that match: ", matching) if can_say else None,
+            cls="bulk",
+        ),
+        job_rows(visit, jobs, is_selecting=True),
+        method="post",
+        action=visit.link("do/retry"),
+    )
+
+
+def _none(visit: Visit, *, is_filtered: bool) -> Markup:
+    if "before" in visit.query:
+        return nothing("There are no older ones.")
+    return nothing("No job matches." if is_filtered else "There are no such jobs.")
+
+
+def _turn(visit: Visit, found: Found) -> Markup | None:
+    newest = h.a("Newest", href=visit.changed(before=None)) if "before" in visit.query else None
+    older = (
+        h.a("Older", href=visit.changed(before=found.older), rel="next") if found.older else None
+    )
+    return (
+        h.nav(newest, older, cls="turn", aria_label="Older and newer") if newest or older else None
+    )

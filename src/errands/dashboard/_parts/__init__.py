@@ -1,0 +1,43 @@
+"""Parts: what pages are put together of."""
+
+from ._badges import job_badge, service_badge, shown, worker_badge
+from ._charts import depth, ended_chart, length_chart, lifeline
+from ._forms import act, field, hidden
+from ._jobs import is_service, job_rows, last_line, progress, summary, task_name
+from ._layout import layout
+from ._tables import Column, facts, figures, nothing, section, table
+from ._words import ago, clipped, moment, number, size, took, until
+
+__all__ = [
+    "Column",
+    "act",
+    "ago",
+    "clipped",
+    "depth",
+    "ended_chart",
+    "facts",
+    "field",
+    "figures",
+    "hidden",
+    "is_service",
+    "job_badge",
+    "job_rows",
+    "last_line",
+    "layout",
+    "length_chart",
+    "lifeline",
+    "moment",
+    "nothing",
+    "number",
+    "progress",
+    "section",
+    "service_badge",
+    "shown",
+    "size",
+    "summary",
+    "table",
+    "task_name",
+    "took",
+    "until",
+    "worker_badge",
+]

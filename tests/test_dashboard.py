@@ -1,0 +1,550 @@
+"""The dashboard: each page shows what there is, and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import re
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+from importlib.resources import files
+from itertools import cycle
+from typing import Any
+
+import pytest
+from dashboard_visitor import OURS, rows_of, text_of, visitor
+from httpx import AsyncClient
+from patience import eventually, soon
+
+from errands import Attempt, Errands, Job, Outcome, Sketch, State, Tally, every, progress, ready
+from errands._history import bucket_of
+from errands.errors import JobFailed
+from errands.testing import JumpingClock
+
+STATIC = files("errands.dashboard").joinpath("static")
+PAGES = ("", "jobs", "errors", "queues", "schedules", "services", "workers")
+NUMBERS = cycle(range(0x1000))
+NASTY = "<script>alert(1)</script>\"'&\u202eevil\0\ud800"
+
+
+@pytest.fixture
+def clock() -> JumpingClock:
+    return JumpingClock()
+
+
+@pytest.fixture
+def errands(url: str, clock: JumpingClock) -> Errands:
+    return Errands(url, clock=clock, grace=2)
+
+
+@pytest.fixture
+async def client(errands: Errands) -> AsyncIterator[AsyncClient]:
+    async with errands, visitor(errands) as client:
+        yield client
+
+
+def id_of(at: datetime) -> str:
+    """One that sorts by this time, whatever was made before."""
+    text = f"{round(at.timestamp() * 1000):012x}"
+    return f"{text[:8]}-{text[8:]}-7{next(NUMBERS):03x}-8000-000000000000"
+
+
+def job_of(errands: Errands, *, ago: float = 0, **fields: Any) -> Job:
+    """A job that was added so many seconds ago."""
+    at = errands.now() - timedelta(seconds=ago)
+    plain = {"id": id_of(at), "task": "shop.sell", "payload": "{}", "due_at": at, "free_at": at}
+    return Job(**{**plain, "added_at": at, **fields})
+
+
+def ended(job: Job, outcome: Outcome, error: str | None = None, ran: float = 1) -> Job:
+    """As it is after one attempt, which began half a second after it was due."""
+    start = job.due_at + timedelta(seconds=0.5)
+    end = start + timedelta(seconds=ran)
+    attempt = Attempt(1, "w", start, end, outcome, error)
+    return job._with(
+        state=State(str(outcome)), attempt=1, worker="w", started_at=start, finished_at=end,
+        history=(attempt,), version=3,
+    )  # fmt: skip  # a call
+
+
+async def keep(errands: Errands, *jobs: Job) -> None:
+    await errands._engine.store.add(jobs)
+
+
+@pytest.mark.parametrize("page", PAGES)
+async def test_every_page_is_there_when_nothing_else_is(client: AsyncClient, page: str) -> None:
+    """It says that there is nothing, and not only by being empty."""
+    answer = await client.get(page)
+
+    assert 200 == answer.status_code
+    assert 'class="nothing"' in answer.text
+
+
+async def test_now_counts_what_there_is(client: AsyncClient, errands: Errands) -> None:
+    """States and workers; and what failed last."""
+    good = [ended(job_of(errands, ago=n + 5), Outcome.DONE) for n in range(3)]
+    bad = ended(job_of(errands, ago=9), Outcome.FAILED, "ValueError: no")
+    await keep(errands, *good, bad, job_of(errands))
+
+    shown = text_of(await client.get(""))
+
+    assert "Queued 1 Running 0 Failed 1 Done 3 Workers 0 nobody works" in shown
+    assert (
+        "Fail, last hour - Wait, median - Run, median -" in shown
+    )  # nothing was told to the history
+    assert "The last hour" not in shown
+    assert "ValueError: no" in shown
+
+
+async def test_now_draws_the_last_hour(
+    client: AsyncClient, errands: Errands, clock: JumpingClock
+) -> None:
+    """Failures, waits and runs, all together and in each minute."""
+    clock.jump(30 - errands.now().second)  # in the middle of a minute, so that none is parted
+
+    def tally(minutes: int, counts: dict[str, int], wait: int, run: int) -> Tally:
+        at = errands.now().replace(second=0, microsecond=0) - timedelta(minutes=minutes)
+        sketches = [Sketch({bucket_of(ms): sum(counts.values())}) for ms in (wait, run)]
+        return Tally(
+            at=at, step=timedelta(minutes=1), queue="q", task="t", counts=counts,
+            wait=sketches[0], run=sketches[1],
+        )  # fmt: skip  # a call
+
+    await errands._engine.store.add_history(
+        [
+            tally(0, {"done": 6}, 1, 2),
+            tally(59, {"done": 9, "failed": 5, "retried": 40}, 3, 1000),
+            tally(60, {"failed": 1000}, 60_000, 60_000),
+        ]
+    )
+
+    answer = await client.get("")
+
+    shown = text_of(answer)
+    assert "Fail, last hour 25.0 % 1.0 attempts a minute" in shown
+    assert "Wait, median 3 ms 95 % within 3 ms" in shown
+    assert "Ended a minute at most 54" in shown
+    bars = re.findall(r"UTC: (\d[^<]*)<", answer.text)
+    assert ["6 done", *["9 done, 40 retried, 5 failed"] * 3] == sorted(bars, key=len)
+
+
+async def test_jobs_can_be_filtered(client: AsyncClient, errands: Errands) -> None:
+    """By state, task, queue, key, group, text, and when they were added."""
+    await keep(
+        errands,
+        job_of(errands, ago=7200, task="a.old"),
+        job_of(errands, ago=5, task="a.mail", queue="mail", key="k1"),
+        job_of(errands, ago=4, task="a.text", payload='{"to": "ada@example.org"}', group="g"),
+        ended(job_of(errands, ago=3, task="a.bad"), Outcome.FAILED, "OSError: disk"),
+    )
+    hour_ago = f"{errands.now() - timedelta(hours=1):%Y-%m-%dT%H:%M}"
+
+    for query, expected in (
+        ({"state": "failed"}, ["bad"]),
+        ({"task": "a.mail"}, ["mail"]),
+        ({"queue": "mail"}, ["mail"]),
+        ({"key": "k1"}, ["mail"]),
+        ({"group": "g"}, ["text"]),
+        ({"text": "ada@"}, ["text"]),
+        ({"text": "disk", "state": "failed"}, ["bad"]),
+        ({"text": "disk", "state": "done"}, []),
+        ({"since": hour_ago}, ["bad", "text", "mail"]),
+        ({"until": hour_ago}, ["old"]),
+        ({"state": "nonsense", "since": "nonsense", "until": ""}, ["bad", "text", "mail", "old"]),
+    ):
+        found = await client.get("jobs", params=query)
+
+        names = re.findall(r'<span class="module">a.</span>(\w+)', found.text)
+        assert expected == names, query
+
+
+async def test_tabs_count_the_states(client: AsyncClient, errands: Errands) -> None:
+    """Of the queue that is looked at; a filter of another kind leaves no count that is true."""
+    await keep(errands, *(job_of(errands, queue=q) for q in ("a", "a", "b")))
+
+    assert "All 3 Queued 3 Running 0" in text_of(await client.get("jobs"))
+    assert "All 2 Queued 2 Running 0" in text_of(await client.get("jobs?queue=a"))
+    assert "All Queued Running" in text_of(await client.get("jobs?key=x"))
+
+
+async def test_jobs_come_a_page_at_a_time(client: AsyncClient, errands: Errands) -> None:
+    """Each of them once, newest first, whatever is filtered by."""
+    jobs = [job_of(errands, ago=n, task=f"t{n:03d}") for n in range(120)]
+    await keep(errands, *jobs)
+    seen, link = list[str](), "jobs?state=queued"
+    while link:
+        answer = await client.get(link)
+        seen += re.findall(r"data-row>(t\d+)<", answer.text)
+        found = re.search(r'<a href="([^"]+)" rel="next">', answer.text)
+        link = found[1].replace("&amp;", "&").removeprefix("/errands/") if found else ""
+
+    assert [job.task for job in jobs] == seen
+
+
+async def test_a_page_in_the_middle_stays_as_it_is(client: AsyncClient, errands: Errands) -> None:
+    """Only the first one is live: nobody wants to lose their place."""
+    await keep(errands, *(job_of(errands, ago=n) for n in range(60)))
+
+    first = (await client.get("jobs")).text
+    older = (await client.get("jobs", params={"before": job_of(errands, ago=55).id})).text
+
+    assert "hx-trigger" in first
+    assert "hx-trigger" not in older
+    assert "Newest" in older
+
+
+@pytest.mark.parametrize(
+    ("fields", "word"),
+    [
+        ({}, "queued"),
+        ({"free_at": timedelta(minutes=5)}, "scheduled"),
+        ({"free_at": timedelta(minutes=5), "attempt": 1}, "retrying"),
+        ({"free_at": timedelta(days=900), "blocked_by": "jobs"}, "waiting"),
+    ],
+)
+async def test_a_queued_job_is_shown_as_people_say_it(
+    client: AsyncClient, errands: Errands, fields: dict[str, Any], word: str
+) -> None:
+    """Its time has not come, or it is tried again, or something has to happen first."""
+    given = {k: errands.now() + v if k == "free_at" else v for k, v in fields.items()}
+    await keep(errands, job_of(errands, **given))
+
+    [row] = rows_of(await client.get("jobs"))
+
+    assert row.startswith(word)
+
+
+async def test_a_job_shows_all_of_its_life(client: AsyncClient, errands: Errands) -> None:
+    """Arguments, result, each attempt with its waits, runs and traceback."""
+    job = job_of(errands, ago=60, payload='{"path": "cat.png", "n": 3}', queue="q", key="k")
+    first = Attempt(
+        1, "w1", job.due_at + timedelta(seconds=2), job.due_at + timedelta(seconds=5),
+        Outcome.FAILED, "Traceback:\n  File x\nValueError: no cat",
+    )  # fmt: skip  # a row
+    last = Attempt(
+        2, "w2", job.due_at + timedelta(seconds=9), job.due_at + timedelta(seconds=10), Outcome.DONE
+    )
+    done = job._with(
+        state=State.DONE, history=(first, last), attempt=2, worker="w2", result='{"sizes": 3}',
+        started_at=last.started_at, finished_at=last.ended_at, version=5,
+    )  # fmt: skip  # a call
+    await keep(errands, done)
+
+    answer = await client.get(f"jobs/{job.id}")
+
+    shown = text_of(answer)
+    for words in (
+        "shop.sell", f"done {job.id}", 'path "cat.png"', "n 3", '{ "sizes": 3 }', "Waited 2.0 s",
+        "Ran 1.0 s", "In all 10 s", "done Attempt 2 waited 4.0 s ran 1.0 s",
+        "failed Attempt 1 waited 2.0 s ran 3.0 s", "ValueError: no cat", "Queue q", "Key k",
+    ):  # fmt: skip  # a list
+        assert words in shown, words
+    tones = re.findall(r'class="bar (\w+)"', answer.text)
+    assert ["wait", "failed", "wait", "done"] == tones
+    assert "hx-trigger" not in answer.text  # it does not change any more
+
+
+async def test_a_job_that_waits_for_others_shows_them(
+    client: AsyncClient, errands: Errands
+) -> None:
+    """With their states, as links."""
+    before = ended(job_of(errands, ago=9, task="first"), Outcome.DONE)
+    job = job_of(errands, waits_for=(before.id,))
+    await keep(errands, before, job)
+
+    answer = await client.get(f"jobs/{job.id}")
+
+    assert f'href="/errands/jobs/{before.id}"' in answer.text
+    assert "Starts after" in text_of(answer)
+
+
+async def test_a_queued_job_says_why_it_is_not_running(
+    client: AsyncClient, errands: Errands
+) -> None:
+    """Each thing that keeps it; one that has ended needs no reason."""
+    job = job_of(errands, queue="mail", free_at=errands.now() + timedelta(minutes=5))
+    done = ended(job_of(errands), Outcome.DONE)
+    await keep(errands, job, done)
+    await errands.pause("mail")
+
+    shown = text_of(await client.get(f"jobs/{job.id}"))
+
+    why = await errands.why(job)
+    assert len(why.reasons) > 1
+    for reason in why.reasons:
+        assert reason.text in shown
+    assert "Why it is not running" not in text_of(await client.get(f"jobs/{done.id}"))
+
+
+async def test_a_job_that_is_not_there_is_not_found(client: AsyncClient) -> None:
+    """It may have been forgotten."""
+    answer = await client.get("jobs/none")
+
+    assert 404 == answer.status_code
+    assert "or no longer" in answer.text
+
+
+async def test_a_running_job_shows_how_far_it_is(url: str) -> None:
+    """In the list and on its own page."""
+    errands = Errands(url, grace=0)
+    has_told = asyncio.Event()
+
+    @errands.task(name="slow")
+    async def slow() -> None:
+        progress(3, 12, "three of them")
+        has_told.set()
+        await asyncio.Event().wait()
+
+    async with errands.working(), visitor(errands) as client:
+        job = await errands.add_task(slow)
+        await soon(has_told.wait())
+
+        async def shown() -> bool:
+            pages = [text_of(await client.get(page)) for page in ("", "jobs", f"jobs/{job.id}")]
+            return all("3 of 12 three of them" in page for page in pages)
+
+        await eventually(True, shown)
+        assert 'value="0.2500"' in (await client.get(f"jobs/{job.id}")).text
+
+
+TRACE = """Traceback (most recent call last):
+  File "/app/shop/{module}.py", line {line}, in {function}
+    call()
+  File "/venv/lib/python3.12/site-packages/httpx/_client.py", line 9, in send
+    raise error
+{said}
+"""
+
+
+async def test_the_same_errors_stand_together(client: AsyncClient, errands: Errands) -> None:
+    """Whatever numbers and names are in them; another place, task or kind is another error."""
+
+    def failed(ago: float, said: str, function: str = "pay", task: str = "shop.pay") -> Job:
+        text = TRACE.format(module="pay", line=ago, function=function, said=said)
+        return ended(job_of(errands, ago=ago, task=task), Outcome.FAILED, text)
+
+    await keep(
+        errands,
+        failed(7200, "TimeoutError: no answer from 'a.example' in 30 s"),
+        failed(600, "TimeoutError: no answer from 'b.example' in 31 s"),
+        failed(50, "TimeoutError: no answer from 'b.example' in 31 s", function="refund"),
+        failed(40, "TimeoutError: no answer from 'b.example' in 31 s", task="shop.check"),
+        failed(30, "KeyError: 'b.example'"),
+    )
+
+    rows = rows_of(await client.get("errors"))
+
+    assert [
+        "KeyError : 'b.example' pay.py, in pay shop. pay 1 28 s ago 28 s ago Retry 1",
+        "TimeoutError : no answer from 'b.example' in 31 s pay.py, in pay shop. check 1 38 s ago"
+        " 38 s ago Retry 1",
+        "TimeoutError : no answer from 'b.example' in 31 s pay.py, in refund shop. pay 1 48 s ago"
+        " 48 s ago Retry 1",
+        "TimeoutError : no answer from 'b.example' in 31 s pay.py, in pay shop. pay 2 2 h ago"
+        " 10 min ago Retry 2",
+    ] == [re.sub(r"\s+", " ", row) for row in rows]
+
+
+async def test_queues_show_their_depth(client: AsyncClient, errands: Errands) -> None:
+    """A row for each, with its states."""
+    await keep(
+        errands, job_of(errands, queue="a"), ended(job_of(errands, queue="a"), Outcome.DONE),
+        job_of(errands, queue="b"),
+    )  # fmt: skip  # a call
+
+    answer = await client.get("queues")
+
+    assert ["a 1 1 1 queued Pause", "b 1 1 queued Pause"] == rows_of(answer)
+
+
+async def test_schedules_can_be_paused_resumed_and_run(url: str) -> None:
+    """By their buttons."""
+    errands = Errands(url, grace=2)
+
+    @errands.schedule(every(hours=6), "people", name="tidy up")
+    async def tidy(what: str) -> None: ...
+
+    async with errands.working(), visitor(errands) as client:
+        form = {"schedule": "tidy up", "back": "/errands/schedules"}
+
+        async def told(do: str) -> str:
+            answer = await client.post(f"do/{do}", data=form, headers=OURS, follow_redirects=True)
+            return text_of(answer)
+
+        assert "on tidy up" in text_of(await client.get("schedules"))
+        assert "every 6 h" in text_of(await client.get("schedules"))
+        assert "Paused. Schedules" in (paused := await told("pause"))
+        assert "paused tidy up" in paused
+        assert "on tidy up" in await told("resume")
+        await told("run")
+        [job] = await errands.jobs()
+        assert '{"what": "people"}' == json.dumps(json.loads(job.payload))
+
+
+async def test_a_schedule_that_is_gone_cannot_be_paused(client: AsyncClient) -> None:
+    """The page says which there are."""
+    answer = await client.post("do/pause", data={"schedule": "none"}, headers=OURS)
+
+    assert 409 == answer.status_code
+    assert "no schedule is named" in answer.text
+
+
+@pytest.mark.errands_falls
+async def test_services_show_how_they_do_and_can_be_started(url: str) -> None:
+    """One that is up, and one that was given up."""
+    errands = Errands(url, grace=1)
+    starts = list[int]()
+
+    @errands.service(name="up")
+    async def up() -> None:
+        ready()
+        await asyncio.Event().wait()
+
+    @errands.service(name="down", restart="never")
+    async def down() -> None:
+        starts.append(1)
+        raise ConnectionError("nobody answers")
+
+    async with errands.working(), visitor(errands) as client:
+        await errands.started(up, timeout=10)
+        with pytest.raises(JobFailed):
+            await errands.started(down, timeout=10)
+
+        rows = rows_of(await client.get("services"))
+        assert [True, True] == [
+            rows[0].startswith("failed down ConnectionError: nobody answers"),
+            rows[1].startswith("running up"),
+        ]
+        await client.post("do/restart", data={"service": "down"}, headers=OURS)
+        await eventually(2, lambda: len(starts))
+
+
+async def test_workers_show_who_is_there(url: str) -> None:
+    """And where, and what runs there."""
+    errands = Errands(url, grace=1, slots=7, queues=["default", "mail"])
+
+    async with errands.working(), visitor(errands) as client:
+        await eventually(1, lambda: _number_of_workers(errands))
+        [row] = rows_of(await client.get("workers"))
+
+        worker = errands.worker
+        assert worker is not None
+        for words in ("alive", worker.worker, f"process {worker.pid}", "0 of 7", "default, mail"):
+            assert words in row
+
+
+async def _number_of_workers(errands: Errands) -> int:
+    return len(await errands.workers())
+
+
+async def test_strange_texts_are_harmless(client: AsyncClient, errands: Errands) -> None:
+    """Tags, quotes, what turns the direction, and what is no character: on every page."""
+    if "sqlite" in errands.address:
+        pytest.skip("the other store keeps what no file of SQLite can")
+    job = ended(
+        job_of(
+            errands, task=NASTY, queue=NASTY, key=NASTY, group=NASTY,
+            payload=json.dumps({NASTY: NASTY}),
+        ),
+        Outcome.FAILED,
+        f"Traceback\n{NASTY}: {NASTY}",
+    )  # fmt: skip  # a call
+    await keep(errands, job)
+
+    for page in (*PAGES, f"jobs/{job.id}", "jobs?text=%3Cscript%3Ealert(1)%3C/script%3E"):
+        text = (await client.get(page)).text
+        assert "<script>alert" not in text
+        assert not set("\u202e\0") & set(text)
+    shown = text_of(await client.get(f"jobs/{job.id}"))
+    assert "<script>alert(1)</script>\"'&\\u202eevil\\u0000\\ud800" in shown
+
+
+@pytest.mark.parametrize("query", ["text=%00", "before=%00", "key=%ff%fe", "state=%00", "told=<b>"])
+async def test_strange_questions_are_harmless(client: AsyncClient, query: str) -> None:
+    """They find nothing, or everything."""
+    answer = await client.get(f"jobs?{query}")
+
+    assert 200 == answer.status_code
+    assert "<b>" not in answer.text
+
+
+async def test_a_long_traceback_is_shown_in_part(client: AsyncClient, errands: Errands) -> None:
+    """Its beginning and its end; all of it on a page of its own, as plain text."""
+    error = "Traceback: begin\n" + "<x>\n" * 250_000 + "ValueError: the end"
+    job = ended(job_of(errands), Outcome.FAILED, error)
+    await keep(errands, job)
+
+    page = await client.get(f"jobs/{job.id}")
+    whole = await client.get(f"jobs/{job.id}/errors/0")
+
+    assert len(page.text) < 150_000
+    for words in ("Traceback: begin", "ValueError: the end", "980 kB left out", "all of it"):
+        assert words in page.text
+    assert error == whole.text
+    assert "text/plain; charset=utf-8" == whole.headers["content-type"]
+    for path in ("", "jobs", "errors"):
+        assert len((await client.get(path)).text) < 20_000
+    assert 404 == (await client.get(f"jobs/{job.id}/errors/1")).status_code
+
+
+async def test_long_arguments_are_not_laid_out(client: AsyncClient, errands: Errands) -> None:
+    """The page says how long they are."""
+    job = job_of(errands, payload=json.dumps({"text": "<i>" * 300_000}))
+    await keep(errands, job)
+
+    assert "900 kB of arguments" in text_of(await client.get("jobs"))
+    assert "too long to be shown" in text_of(await client.get(f"jobs/{job.id}"))
+
+
+async def test_arguments_that_are_no_json_are_shown(client: AsyncClient, errands: Errands) -> None:
+    """Another program may have written them."""
+    job = job_of(errands, payload="{'a': <b>")
+    await keep(errands, job)
+
+    assert "{'a': <b>" in text_of(await client.get("jobs"))
+    assert "{'a': <b>" in text_of(await client.get(f"jobs/{job.id}"))
+
+
+async def test_a_store_that_is_not_open_is_said_so(errands: Errands) -> None:
+    """By a page."""
+    async with visitor(errands) as client:
+        answer = await client.get("jobs")
+
+    assert 503 == answer.status_code
+    assert "The store is not open" in answer.text
+
+
+async def test_a_file_is_kept_for_good(client: AsyncClient) -> None:
+    """Its name changes with what is in it."""
+    page = (await client.get("")).text
+    names = re.findall(r'(?:href|src)="/errands/(static/[^"]+)"', page)
+
+    assert 4 == len(names)
+    for name in names:
+        answer = await client.get(name)
+        assert 200 == answer.status_code
+        assert "immutable" in answer.headers["cache-control"]
+        assert hashlib.sha256(answer.content).hexdigest()[:12] in name
+    assert 404 == (await client.get("static/SHA256SUMS")).status_code
+
+
+def test_what_is_not_ours_is_as_it_was_published() -> None:
+    """Htmx 2.0.11 from the npm registry, with its licence."""
+    lines = STATIC.joinpath("SHA256SUMS").read_text().splitlines()
+    listed = {name: mark for mark, name in (line.split("  ") for line in lines)}
+
+    assert {"htmx-LICENSE.txt", "htmx.min.js"} == set(listed)
+    for name, mark in listed.items():
+        assert mark == hashlib.sha256(STATIC.joinpath(name).read_bytes()).hexdigest()
+    assert 'version:"2.0.11"' in STATIC.joinpath("htmx.min.js").read_text()
+    assert "Zero-Clause BSD" in STATIC.joinpath("htmx-LICENSE.txt").read_text()
+
+
+def test_the_style_sheet_is_small() -> None:
+    """Under 12 KB, and asks for nothing from elsewhere."""
+    text = STATIC.joinpath("dashboard.css").read_bytes()
+
+    assert len(text) < 12 * 1024
+    assert b"url(" not in text
+    assert b"@import" not in text

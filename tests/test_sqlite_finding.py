@@ -1,0 +1,66 @@
+"""The SQLite store looks for unfinished jobs where there are only those, and finds the same."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import AsyncIterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from errands import Job, Query, State, Store, new_id
+from errands.stores import _sql, store_at
+
+UNFINISHED = [State.QUEUED, State.RUNNING]
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    async with store_at(f"sqlite:///{tmp_path}/errands.db") as store:
+        yield store
+
+
+def make_job(now: datetime, **fields: Any) -> Job:
+    return Job(id=new_id(now), due_at=now, free_at=now, added_at=now, **fields)
+
+
+@pytest.mark.parametrize("waiting", [1, 7, 1000], ids=["many wait", "just so many", "few wait"])
+async def test_the_same_jobs_are_found_by_every_way(
+    store: Store, waiting: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many wait, of whatever states, queues and tasks, newest first."""
+    monkeypatch.setattr(_sql, "WAITING", waiting)
+    now = await store.now()
+    every = itertools.product([*State, *State], ("a", "b"), ("t", "u"))
+    jobs = [
+        make_job(
+            now, state=state, queue=queue, task=task, payload=f'{{"n": "{n}"}}', key=f"k{n}",
+            group=f"g{n % 3}",
+        )
+        for n, (state, queue, task) in enumerate(every)
+    ]  # fmt: skip  # a call
+    await store.add(jobs)
+    filters: list[dict[str, Any]] = [
+        {}, {"queue": "a"}, {"task": "t", "queue": "b"}, {"key": "k1"}, {"key": "k8"},
+        {"group": "g1"}, {"text": '"1'}, {"queue": "a", "text": "none"},
+    ]  # fmt: skip  # a list
+
+    for states, wanted in itertools.product(
+        ([State.QUEUED], [State.RUNNING], UNFINISHED, [State.DONE], [*State], []), filters
+    ):
+        expected = [
+            job.id
+            for job in sorted(jobs, key=lambda job: job.id, reverse=True)
+            if (not states or job.state in states)
+            and all(
+                value in job.payload if name == "text" else value == getattr(job, name)
+                for name, value in wanted.items()
+            )
+        ]
+        found = await store.find(Query(states=states, **wanted))
+        assert expected == [job.id for job in found], (states, wanted)
+        if len(expected) > 1:
+            next_one = Query(states=states, **wanted, before=expected[0], limit=1)
+            assert expected[1:2] == [job.id for job in await store.find(next_one)]
