@@ -9,7 +9,7 @@ from typing import Any
 
 try:
     from ._pages import Pages, add_routes, headers
-    from ._parts import JobProgress, JobResult, JobStatus
+    from ._parts import GroupProgress, JobProgress, JobResult, JobStatus
     from ._shadows import shadowed
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError(
@@ -17,7 +17,7 @@ except ModuleNotFoundError as error:
         name=error.name,
     ) from error
 
-from .. import BackgroundTasks, Errands, Job
+from .. import BackgroundTasks, Errands, Group, Job
 from ..asgi import ErrandsMiddleware
 from ..asgi import setup_errands as setup_asgi
 from ..status import Links, StatusKey
@@ -25,6 +25,7 @@ from ..status import Links, StatusKey
 __all__ = [
     "BackgroundTasks",
     "ErrandsMiddleware",
+    "GroupProgress",
     "JobProgress",
     "JobResult",
     "JobStatus",
@@ -33,6 +34,7 @@ __all__ = [
 ]
 
 Job.__ft__ = JobStatus  # type: ignore[attr-defined]  # so that a handler may return a job
+Group.__ft__ = GroupProgress  # type: ignore[attr-defined]  # or a group
 
 
 def setup_errands(
