@@ -440,15 +440,15 @@ async def _number_of_workers(errands: Errands) -> int:
 
 async def test_strange_texts_are_harmless(client: AsyncClient, errands: Errands) -> None:
     """Tags, quotes, what turns the direction, and what is no character: on every page."""
-    if "sqlite" in errands.address:
-        pytest.skip("the other store keeps what no file of SQLite can")
+    is_file = "sqlite" in errands.address
+    nasty = NASTY.replace("\0", "").replace("\ud800", "") if is_file else NASTY  # as it can keep
     job = ended(
         job_of(
-            errands, task=NASTY, queue=NASTY, key=NASTY, group=NASTY,
+            errands, task=nasty, queue=nasty, key=nasty, group=nasty,
             payload=json.dumps({NASTY: NASTY}),
         ),
         Outcome.FAILED,
-        f"Traceback\n{NASTY}: {NASTY}",
+        f"Traceback\n{nasty}: {nasty}",
     )  # fmt: skip  # a call
     await keep(errands, job)
 
