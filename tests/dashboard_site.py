@@ -230,6 +230,12 @@ async def go_on() -> None:
     await errands.add_tasks(
         [(deliver, f"https://partner-{n}.example/hooks", "order.paid", n) for n in range(5)]
     )
+    await errands.options(group="catalogue").add_tasks(
+        [(reindex, ("products", "posts", "people")[n % 3], n) for n in range(60)]
+    )
+    await errands.options(group="autumn sale", after=90_000, queue="mail").add_tasks(
+        [(send_receipt, 60_000 + n, f"customer{n}@example.org") for n in range(40)]
+    )
     for n in range(3):
         await errands.add_task(capture, f"ch_{n}", -n, "CHF", API_KEY)
 

@@ -23,7 +23,7 @@ from errands.errors import JobFailed
 from errands.testing import JumpingClock
 
 STATIC = files("errands.dashboard").joinpath("static")
-PAGES = ("", "jobs", "errors", "queues", "schedules", "services", "workers")
+PAGES = ("", "jobs", "groups", "errors", "queues", "schedules", "services", "workers")
 NUMBERS = cycle(range(0x1000))
 NASTY = "<script>alert(1)</script>\"'&\u202eevil\0\ud800"
 
@@ -346,6 +346,40 @@ async def test_the_same_errors_stand_together(client: AsyncClient, errands: Erra
     ] == [re.sub(r"\s+", " ", row) for row in rows]
 
 
+async def test_groups_show_how_far_they_are(client: AsyncClient, errands: Errands) -> None:
+    """A row for each, backward by name, so many on a page."""
+    done = [ended(job_of(errands, ago=90, group="import"), Outcome.DONE) for _ in range(3)]
+    bad = ended(job_of(errands, ago=90, group="import"), Outcome.FAILED, "OSError: disk")
+    await keep(errands, *done, bad, job_of(errands, group="import"))
+    await keep(errands, *(job_of(errands, group=f"a{n:02d}") for n in range(25)), job_of(errands))
+
+    answer = await client.get("groups")
+
+    rows = rows_of(answer)
+    assert ["import 4 of 5 1 1 min 30 s 3 done 1 failed", "a24 0 of 1"] == rows[:2]
+    assert 20 == len(rows)
+    link = re.search(r'<a href="/errands/(groups[^"]+)" rel="next">', answer.text)
+    assert link is not None
+    assert [f"a{n:02d} 0 of 1" for n in range(5, -1, -1)] == rows_of(await client.get(link[1]))
+
+
+async def test_a_group_shows_its_jobs(client: AsyncClient, errands: Errands) -> None:
+    """And what became of them; by state, if that is asked for."""
+    done = ended(job_of(errands, ago=60, group="i/m ?", task="a.one"), Outcome.DONE)
+    await keep(errands, done, job_of(errands, group="i/m ?", task="a.two"), job_of(errands))
+
+    answer = await client.get("groups", params={"group": "i/m ?"})
+    queued = await client.get("groups", params={"group": "i/m ?", "state": "queued"})
+
+    shown = text_of(answer)
+    for words in ("i/m ? 1 of 2 Cancel 1", "Ended 50 %", "All 2 Queued 1 Running 0 Done 1"):
+        assert words in shown, words
+    names = [re.findall(r'"module">a.</span>(\w+)', each.text) for each in (answer, queued)]
+    assert [["two", "one"], ["two"]] == names
+    assert 'href="/errands/groups?group=i%2Fm+%3F"' in (await client.get(f"jobs/{done.id}")).text
+    assert 404 == (await client.get("groups?group=nobody")).status_code
+
+
 async def test_queues_show_their_depth(client: AsyncClient, errands: Errands) -> None:
     """A row for each, with its states."""
     await keep(
@@ -483,7 +517,7 @@ async def test_a_long_traceback_is_shown_in_part(client: AsyncClient, errands: E
         assert words in page.text
     assert error == whole.text
     assert "text/plain; charset=utf-8" == whole.headers["content-type"]
-    for path in ("", "jobs", "errors"):
+    for path in ("", "jobs", "groups", "errors"):
         assert len((await client.get(path)).text) < 20_000
     assert 404 == (await client.get(f"jobs/{job.id}/errors/1")).status_code
 

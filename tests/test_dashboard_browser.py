@@ -28,7 +28,18 @@ SWITCHES = [
 ]  # fmt: skip  # a list
 PATIENCE = 30_000.0  # milliseconds
 HERE = Path(__file__).parent
-PAGES = ("", "jobs", "jobs?state=failed", "errors", "queues", "schedules", "services", "workers")
+PAGES = (
+    "",
+    "jobs",
+    "jobs?state=failed",
+    "groups",
+    "groups?group=catalogue",
+    "errors",
+    "queues",
+    "schedules",
+    "services",
+    "workers",
+)
 DESK, PHONE = {"width": 1280, "height": 860}, {"width": 390, "height": 844}
 
 Scheme = Literal["light", "dark"]
@@ -233,6 +244,25 @@ def test_a_queue_is_paused(shop: Server) -> None:
 
         visited.require_peace()
     shop.wait_for("resume who='ada'")
+
+
+def test_a_group_is_cancelled(shop: Server) -> None:
+    """From the list to its page; those that can be cancelled are counted, and then they are."""
+    with visit(shop) as visited:
+        page = visited.page
+        visited.go("groups")
+        visited.row("autumn").get_by_role("link", name="autumn").click()
+        expect(page.locator("h1")).to_have_text("autumn sale")
+        page.get_by_role("button", name="Cancel 40").click()
+        page.get_by_role("button", name="Cancel 40").click()
+        expect(page.locator("main > .head .badge")).to_have_text("done", timeout=PATIENCE)
+        visited.go("groups?group=autumn+sale")
+        expect(page.locator("main > .head")).to_contain_text("40 of 40")
+        page.get_by_role("link", name="Cancelled").click()
+        expect(page.locator("tbody .badge").first).to_have_text("cancelled")
+        expect(page.get_by_role("button", name="Retry 40")).to_be_visible()
+
+        visited.require_peace()
 
 
 def test_all_of_an_error_are_retried(shop: Server) -> None:

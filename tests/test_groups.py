@@ -516,6 +516,18 @@ async def test_a_group_tells_how_far_it_is(errands: Errands) -> None:
     assert timedelta(0) <= group.finished_at - group.started_at < timedelta(seconds=20)
 
 
+async def test_groups_are_named(errands: Errands, summing: Any) -> None:
+    """Those of one work stand together, the newest first."""
+    async with errands:
+        names = [await errands.map(summing, range(3)) for _ in range(3)]
+        await errands.map(summing, [1], group="!")
+
+        assert [*names[::-1], "!"] == await errands.groups()
+        assert names[:1] == await errands.groups(before=names[1], limit=1)
+        with pytest.raises(ValueError, match="limit=0"):
+            await errands.groups(limit=0)
+
+
 async def test_a_group_is_cancelled_as_a_whole(errands: Errands, summing: Any) -> None:
     """Those that wait, too."""
     async with errands:

@@ -258,6 +258,10 @@ class UnreliableStore:
         """See `Store.group`."""
         return await self._call("group", lambda: self.inner.group(name))
 
+    async def groups(self, before: str | None, limit: int) -> list[str]:
+        """See `Store.groups`."""
+        return await self._call("groups", lambda: self.inner.groups(before, limit))
+
     async def find(self, query: Query) -> list[Job]:
         """See `Store.find`."""
         return await self._call("find", lambda: self.inner.find(query))

@@ -27,6 +27,19 @@ class Grouping:
         """
         return await self._engine.store.group(name)
 
+    async def groups(self, *, before: str | None = None, limit: int = 50) -> list[str]:
+        """The names of the groups that have jobs, backward by name.
+
+        Those that `map` has named stand with their task, newest first.
+
+        Args:
+            before: The last name of the page before.
+            limit: How many at most.
+        """
+        if limit < 1:
+            raise ValueError(f"groups(limit={limit!r}): expected 1 or more")
+        return await self._engine.store.groups(before, limit)
+
     async def chain(self, *calls: Call) -> list[Job]:
         """Keep calls that run one after the other, all of them or none.
 

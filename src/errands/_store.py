@@ -205,6 +205,16 @@ class Store(Protocol):
         """How far the jobs of a group are. This is asked often, and must not read the jobs."""
         ...
 
+    async def groups(self, before: str | None, limit: int) -> list[str]:
+        """The names of the groups that have jobs, backward in the order of their characters.
+
+        This must not read the jobs.
+
+        Args:
+            before: Only names that sort below this one: the next page.
+        """
+        ...
+
     async def find(self, query: Query) -> list[Job]:
         """The jobs that match, newest first."""
         ...

@@ -172,6 +172,11 @@ class MemoryStore(Records):
         with self._lock:
             return self._groups.group(name)
 
+    async def groups(self, before: str | None, limit: int) -> list[str]:
+        """See `Store.groups`."""
+        with self._lock:
+            return self._groups.names(before, limit)
+
     async def find(self, query: Query) -> list[Job]:
         """See `Store.find`."""
         with self._lock:

@@ -197,6 +197,10 @@ class PostgresStore:
             return Group(name=name, counts={})
         return await self._looking.call(_pg_groups.group, name)  # type: ignore[no-any-return]  # as above
 
+    async def groups(self, before: str | None, limit: int) -> list[str]:
+        """See `Store.groups`."""
+        return await self._looking.call(_pg_groups.groups, (before, limit))  # type: ignore[no-any-return]  # as above
+
     async def find(self, query: Query) -> list[Job]:
         """See `Store.find`."""
         texts = (query.queue, query.task, query.key, query.group, query.text)

@@ -181,6 +181,10 @@ class SQLiteStore:
         """See `Store.group`."""
         return await self._reader.call(_sql_groups.group, name)  # type: ignore[no-any-return]  # as above
 
+    async def groups(self, before: str | None, limit: int) -> list[str]:
+        """See `Store.groups`."""
+        return await self._reader.call(_sql_groups.groups, (before, limit))  # type: ignore[no-any-return]  # as above
+
     async def find(self, query: Query) -> list[Job]:
         """See `Store.find`."""
         return await self._reader.call(_sql.find, query)  # type: ignore[no-any-return]  # as above

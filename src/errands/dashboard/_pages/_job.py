@@ -237,7 +237,7 @@ def _error(visit: Visit, job: Job, attempt: Attempt, place: int, secrets: list[s
 
 
 def _group(visit: Visit, group: str) -> Markup:
-    return h.a(group, href=visit.link("jobs", group=group))
+    return h.a(group, href=visit.link("groups", group=group))
 
 
 def _kept(visit: Visit, job: Job) -> Markup:

@@ -434,3 +434,16 @@ class Groups:
         assert Group(name="g", counts={}) == empty
         assert (0, None, False) == (empty.total, empty.fraction, empty.is_final)
         assert {State.QUEUED: 1} == (await store.group("h")).counts
+
+    async def test_groups_are_named_page_by_page(self, store: Store) -> None:
+        """Each once, backward by its characters, as long as it has a job."""
+        jobs = [job(group=name) for name in ("a", "b", "c", "b", "é", "Z", "\U0001f600")]
+        await store.add([*jobs, job()])
+
+        assert ["\U0001f600", "é", "c", "b", "a", "Z"] == await store.groups(None, 10)
+        assert ["\U0001f600", "é"] == await store.groups(None, 2)
+        assert ["b", "a"] == await store.groups("c", 2)
+        assert ["b", "a", "Z"] == await store.groups("b\0", 9)
+        await store.remove([jobs[1], jobs[3]])
+        assert ["a", "Z"] == await store.groups("c", 10)
+        assert [] == await store.groups("Z", 10)
