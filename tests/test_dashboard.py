@@ -19,6 +19,7 @@ from patience import eventually, soon
 
 from errands import Attempt, Errands, Job, Outcome, Sketch, State, Tally, every, progress, ready
 from errands._history import bucket_of
+from errands.dashboard._pages import _job
 from errands.errors import JobFailed
 from errands.testing import JumpingClock
 
@@ -248,15 +249,41 @@ async def test_a_job_shows_all_of_its_life(client: AsyncClient, errands: Errands
 async def test_a_job_that_waits_for_others_shows_them(
     client: AsyncClient, errands: Errands
 ) -> None:
-    """With their states, as links."""
+    """Those before it above, those after it below, each a link with its state."""
     before = ended(job_of(errands, ago=9, task="first"), Outcome.DONE)
-    job = job_of(errands, waits_for=(before.id,))
-    await keep(errands, before, job)
+    job = job_of(errands, waits_for=(before.id,), task="second")
+    last = job_of(errands, waits_for=(job.id,), task="a.module.of.ours.and.its.third")
+    await keep(errands, before, job, last)
 
-    answer = await client.get(f"jobs/{job.id}")
+    pages = [await client.get(f"jobs/{each.id}") for each in (before, job, last)]
 
-    assert f'href="/errands/jobs/{before.id}"' in answer.text
-    assert "Starts after" in text_of(answer)
+    expected = ["After it", "Before it, and after it", "Before it"]
+    drawn = re.compile(r'<a href="/errands/jobs/([^"]+)"[^>]*class="(\w+)"><title>([\w.]+),')
+    shown = [(before.id, "done", "first"), (job.id, "queued", "second")]
+    shown.append((last.id, "queued", last.task))
+    assert [shown[:2], shown, shown[1:]] == [drawn.findall(page.text) for page in pages]
+    assert all(title in text_of(page) for title, page in zip(expected, pages, strict=True))
+    assert ">third</text>" in pages[2].text
+
+
+async def test_many_that_wait_for_a_job_are_summed_up(
+    client: AsyncClient, errands: Errands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some are drawn, the others counted, up to so many."""
+    job = job_of(errands)
+    after = [job_of(errands, waits_for=(job.id,)) for _ in range(40)]
+    many = job_of(errands, waits_for=tuple(each.id for each in after[:4]))
+    await keep(errands, job, *after, many)
+
+    page = await client.get(f"jobs/{job.id}")
+    four = await client.get(f"jobs/{many.id}")
+    monkeypatch.setattr(_job, "MOST", 10)
+    longer = await client.get(f"jobs/{job.id}")
+
+    assert "and 37 more" in text_of(page)
+    assert 4 == page.text.count('rx="6"')
+    assert "more" not in re.findall(r'<div class="graph">.*?</div>', four.text)[0]
+    assert "and more than 7 more" in text_of(longer)
 
 
 async def test_a_queued_job_says_why_it_is_not_running(

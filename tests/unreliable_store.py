@@ -254,6 +254,10 @@ class UnreliableStore:
         """See `Store.states`."""
         return await self._call("states", lambda: self.inner.states(ids))
 
+    async def children(self, job_id: str, after: str | None, limit: int) -> Mapping[str, State]:
+        """See `Store.children`."""
+        return await self._call("children", lambda: self.inner.children(job_id, after, limit))
+
     async def group(self, name: str) -> Group:
         """See `Store.group`."""
         return await self._call("group", lambda: self.inner.group(name))

@@ -201,6 +201,14 @@ class Store(Protocol):
         """The state of each job of these ids; one that there is not is missing."""
         ...
 
+    async def children(self, job_id: str, after: str | None, limit: int) -> Mapping[str, State]:
+        """The states of the jobs that have this one among their `waits_for`, by id, upward.
+
+        Args:
+            after: Only ids that sort above this one: the next page.
+        """
+        ...
+
     async def group(self, name: str) -> Group:
         """How far the jobs of a group are. This is asked often, and must not read the jobs."""
         ...

@@ -167,6 +167,11 @@ class MemoryStore(Records):
         with self._lock:
             return self._waits.states(ids)
 
+    async def children(self, job_id: str, after: str | None, limit: int) -> Mapping[str, State]:
+        """See `Store.children`."""
+        with self._lock:
+            return self._waits.children(job_id, after, limit)
+
     async def group(self, name: str) -> Group:
         """See `Store.group`."""
         with self._lock:

@@ -191,6 +191,13 @@ class PostgresStore:
         known = [each for each in ids if "\0" not in each]  # as above
         return await self._looking.call(_pg_waits.states, known)  # type: ignore[no-any-return]  # as above
 
+    async def children(self, job_id: str, after: str | None, limit: int) -> Mapping[str, State]:
+        """See `Store.children`."""
+        if "\0" in job_id:  # as above
+            return {}
+        call = (job_id, after, limit)
+        return await self._looking.call(_pg_waits.children, call)  # type: ignore[no-any-return]  # as above
+
     async def group(self, name: str) -> Group:
         """See `Store.group`."""
         if "\0" in name:  # as above

@@ -177,6 +177,11 @@ class SQLiteStore:
         """See `Store.states`."""
         return await self._reader.call(_sql_waits.states, list(ids))  # type: ignore[no-any-return]  # as above
 
+    async def children(self, job_id: str, after: str | None, limit: int) -> Mapping[str, State]:
+        """See `Store.children`."""
+        call = (job_id, after, limit)
+        return await self._reader.call(_sql_waits.children, call)  # type: ignore[no-any-return]  # as above
+
     async def group(self, name: str) -> Group:
         """See `Store.group`."""
         return await self._reader.call(_sql_groups.group, name)  # type: ignore[no-any-return]  # as above
