@@ -17,7 +17,19 @@ from dashboard_visitor import OURS, rows_of, text_of, visitor
 from httpx import AsyncClient
 from patience import eventually, soon
 
-from errands import Attempt, Errands, Job, Outcome, Sketch, State, Tally, every, progress, ready
+from errands import (
+    Attempt,
+    Errands,
+    Job,
+    Limit,
+    Outcome,
+    Sketch,
+    State,
+    Tally,
+    every,
+    progress,
+    ready,
+)
 from errands._history import bucket_of
 from errands.dashboard._pages import _job
 from errands.errors import JobFailed
@@ -410,13 +422,42 @@ async def test_a_group_shows_its_jobs(client: AsyncClient, errands: Errands) -> 
 async def test_queues_show_their_depth(client: AsyncClient, errands: Errands) -> None:
     """A row for each, with its states."""
     await keep(
-        errands, job_of(errands, queue="a"), ended(job_of(errands, queue="a"), Outcome.DONE),
-        job_of(errands, queue="b"),
+        errands, job_of(errands, queue="a", ago=20), job_of(errands, queue="b", ago=30),
+        ended(job_of(errands, queue="a"), Outcome.DONE), job_of(errands, queue="b", ago=9),
     )  # fmt: skip  # a call
 
     answer = await client.get("queues")
 
-    assert ["a 1 1 1 queued Pause", "b 1 1 queued Pause"] == rows_of(answer)
+    assert ["a 1 1 20 s 1 queued Pause", "b 2 30 s 2 queued Pause"] == rows_of(answer)
+
+
+async def test_queues_show_which_limits_hold(url: str) -> None:
+    """How many run of how many, and how many are kept back; those that keep back most first."""
+    errands = Errands(url, grace=0)
+
+    @errands.task(name="sync", concurrency=Limit(2, per="customer"))
+    async def sync(customer: str) -> None:
+        await asyncio.Event().wait()
+
+    @errands.task(name="call", rate="1/h")
+    async def call() -> None: ...
+
+    @errands.task(name="ask", concurrency=Limit(9, per="api_key"))
+    async def ask(api_key: str) -> None:
+        await asyncio.Event().wait()
+
+    async with errands.working(), visitor(errands) as client:
+        await errands.add_tasks([(sync, name) for name in "aaaaab"] + [(call,)] * 3)
+        await errands.add_task(ask, "sk_live_1")
+        expected = ['limit:sync:customer="a" 2 of 2 3 2 running', "rate:call 1/h 2"]
+        expected.append("limit:ask:api_key=••• 1 of 9 1 running")
+        expected.append('limit:sync:customer="b" 1 of 2 1 running')
+
+        await eventually(expected, lambda: _limits_of(client))
+
+
+async def _limits_of(client: AsyncClient) -> list[str]:
+    return [row for row in rows_of(await client.get("queues")) if ":" in row]
 
 
 async def test_schedules_can_be_paused_resumed_and_run(url: str) -> None:

@@ -23,6 +23,7 @@ from errands import (
     Group,
     Heartbeat,
     Job,
+    LimitUse,
     OnConflict,
     Order,
     OrderKind,
@@ -281,6 +282,14 @@ class UnreliableStore:
     async def places(self, before: datetime) -> set[tuple[str, str]]:
         """See `Store.places`."""
         return await self._call("places", lambda: self.inner.places(before))
+
+    async def waiting_since(self, before: datetime) -> Mapping[str, datetime]:
+        """See `Store.waiting_since`."""
+        return await self._call("waiting_since", lambda: self.inner.waiting_since(before))
+
+    async def limits_in_use(self, limit: int, most: int) -> list[LimitUse]:
+        """See `Store.limits_in_use`."""
+        return await self._call("limits_in_use", lambda: self.inner.limits_in_use(limit, most))
 
     async def prune(self, before: datetime, limit: int) -> int:
         """See `Store.prune`."""

@@ -20,7 +20,7 @@ from ._grouping import Grouping
 from ._heartbeat import Heartbeat
 from ._history import KEPT, MINUTE, STEPS, Tally
 from ._job import Job, State
-from ._limit import Limit, Rate, limits_of
+from ._limit import Limit, Limits, LimitUse, Rate, limits_of
 from ._options import DEFAULT, IfFailed, Options, Seconds, ids_of, seconds
 from ._results import id_of, result
 from ._retry import Retry
@@ -39,6 +39,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 DAY = 86_400.0
+MOST_COUNTED = 10_000  # jobs that one limit keeps back
 
 
 class Errands(Following, Serving, Steering, Grouping):
@@ -347,6 +348,21 @@ class Errands(Following, Serving, Steering, Grouping):
         """How many jobs each queue has in each state; a missing pair has none."""
         return await self._engine.store.count()
 
+    async def waiting_since(self) -> Mapping[str, datetime]:
+        """Since when the job of each queue could start that could for longest, and waits still.
+
+        A queue without such a job is missing; one that is paused is there.
+        """
+        return await self._engine.store.waiting_since(self.now())
+
+    async def limits_in_use(self, *, limit: int = 100) -> list[LimitUse]:
+        """The limits by which jobs run or are kept back just now, by key.
+
+        Args:
+            limit: How many at most. Of each 10,000 jobs are counted that are kept back.
+        """
+        return await self._engine.store.limits_in_use(limit, MOST_COUNTED)
+
     async def workers(self) -> list[Heartbeat]:
         """The workers of all processes on this store, newest first.
 
@@ -481,6 +497,11 @@ class Errands(Following, Serving, Steering, Grouping):
     def tasks(self) -> list[str]:
         """The names of the tasks that this process has declared, sorted."""
         return sorted(self._engine.tasks)
+
+    @property
+    def limits(self) -> Mapping[str, Limits]:
+        """The limits of the tasks that this process has declared, by their names."""
+        return self._engine.tasks.limits
 
     @property
     def worker(self) -> Heartbeat | None:

@@ -19,7 +19,7 @@ from ._group import Group
 from ._heartbeat import Heartbeat
 from ._history import Tally
 from ._job import Job, State
-from ._limit import Limits
+from ._limit import Limits, LimitUse
 from ._order import Order, OrderKind
 from ._schedule import Schedule
 
@@ -237,6 +237,23 @@ class Store(Protocol):
 
     async def places(self, before: datetime) -> set[tuple[str, str]]:
         """The queues and tasks, not paused, that have jobs which were free by then."""
+        ...
+
+    async def waiting_since(self, before: datetime) -> Mapping[str, datetime]:
+        """Since when the job of each queue is free that has been for longest.
+
+        Only what was free by `before` counts, in paused queues as well. This must not read the
+        jobs.
+        """
+        ...
+
+    async def limits_in_use(self, limit: int, most: int) -> list[LimitUse]:
+        """The limits by whose keys jobs run or are kept back, by key.
+
+        Args:
+            limit: How many at most.
+            most: How many jobs that are kept back are counted of each.
+        """
         ...
 
     async def prune(self, before: datetime, limit: int) -> int:

@@ -29,6 +29,7 @@ from ._pg_statements import (
     REPORT,
     RESCUE,
     SECRET,
+    SINCE,
     TIME,
     UPDATE,
     UPDATE_AWAITED,
@@ -127,6 +128,16 @@ async def places(session: Session, calls: list[datetime]) -> list[set[tuple[str,
     """See `Store.places`."""
     return [
         {(queue, task) for queue, task in await session.rows(WAITING, {"before": ms(before)})}
+        for before in calls
+    ]
+
+
+async def waiting_since(
+    session: Session, calls: list[datetime]
+) -> list[Mapping[str, datetime | None]]:
+    """See `Store.waiting_since`."""
+    return [
+        {queue: instant(free) for queue, free in await session.rows(SINCE, {"before": ms(before)})}
         for before in calls
     ]
 

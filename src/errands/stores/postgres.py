@@ -15,6 +15,7 @@ from .._group import Group
 from .._heartbeat import Heartbeat
 from .._history import Tally
 from .._job import WAITING, Job, State
+from .._limit import LimitUse
 from .._order import Order, OrderKind
 from .._schedule import Schedule
 from .._store import Claim, OnConflict, Query
@@ -226,6 +227,14 @@ class PostgresStore:
     async def places(self, before: datetime) -> set[tuple[str, str]]:
         """See `Store.places`."""
         return await self._looking.call(_pg_sql.places, before)  # type: ignore[no-any-return]  # as above
+
+    async def waiting_since(self, before: datetime) -> Mapping[str, datetime]:
+        """See `Store.waiting_since`."""
+        return await self._looking.call(_pg_sql.waiting_since, before)  # type: ignore[no-any-return]  # as above
+
+    async def limits_in_use(self, limit: int, most: int) -> list[LimitUse]:
+        """See `Store.limits_in_use`."""
+        return await self._looking.call(_pg_limits.in_use, (limit, most))  # type: ignore[no-any-return]  # as above
 
     async def prune(self, before: datetime, limit: int) -> int:
         """See `Store.prune`."""
