@@ -51,10 +51,9 @@ async def test_a_job_is_told_from_where_it_is_to_its_end(errands: Errands) -> No
     assert len(set(map(told, seen))) == len(seen)
 
 
+@pytest.mark.parametrize("url", ["sqlite", "postgres"], indirect=True)
 async def test_what_another_process_does_is_told(url: str) -> None:
     """Nobody tells us of it: we look."""
-    if url == "memory:":
-        pytest.skip("is in one process")
     there, here = Errands(url), Errands(url)
     may_end = Event()
 

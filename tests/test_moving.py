@@ -356,14 +356,14 @@ def killed_on_its_way(source: str, target: str) -> int:
             command(source, target), stdout=subprocess.DEVNULL, stderr=its_end, env=environment()
         )
         shown = ""
-        while not (found := re.search(r"\r([\d,]+) of 10,000 jobs", shown)):
+        while not (found := re.search(r"jobs .* (\d+)/10000", shown)):
             shown += os.read(terminal, 1000).decode()
         process.kill()
         process.wait(PATIENCE)
     finally:
         os.close(terminal)
         os.close(its_end)
-    return int(found[1].replace(",", ""))
+    return int(found[1])
 
 
 @pytest.mark.slow

@@ -251,8 +251,8 @@ async def test_a_job_that_waits_for_its_next_attempt_is_due_now(errands: Errands
 
     async with errands.working():
         job = await errands.add_task(work)
-        await eventually(State.QUEUED, lambda: state_of(errands, job))
         await until(lambda: len(starts) == 1)
+        await eventually(State.QUEUED, lambda: state_of(errands, job))
         await errands.retry(job)
         await errands.result(job, timeout=LONG)
 

@@ -4,15 +4,29 @@ from __future__ import annotations
 
 import re
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from live_server import environment
 from ports import free_port
 from server_driver import wait_until
 from worker_driver import Workplace
 
 from errands import Outcome, State
 
+QUIET = """
+from pathlib import Path
+from errands import Errands
+
+errands = Errands("memory:")
+
+
+@errands.service(restart="never")
+def tell() -> None:
+    Path("started").touch()
+"""
 TRIES = 4  # of a measurement, on a machine that may have other work
 
 pytestmark = pytest.mark.slow
@@ -154,6 +168,25 @@ def test_an_idle_worker_ends_at_once(place: Workplace, by: signal.Signals) -> No
             break
 
     assert min(took) < 0.5, took
+
+
+def test_a_worker_ends_although_nobody_reads_what_it_says(place: Workplace) -> None:
+    """As after `errands worker … 2>&1 | head`: its first word of the end meets a closed pipe."""
+    (place.folder / "quiet.py").write_text(QUIET)
+    command = [sys.executable, "-m", "errands", "worker", "--app-dir", ".", "quiet:errands"]
+    worker = subprocess.Popen(
+        command, cwd=place.folder, env=environment(), stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )  # fmt: skip  # a call
+    assert worker.stdout is not None
+    try:
+        wait_until((place.folder / "started").exists, "the service has started")
+        worker.stdout.close()
+        worker.send_signal(signal.SIGTERM)
+        assert 0 == worker.wait(20)
+    finally:
+        worker.kill()
+        worker.wait()
 
 
 def test_a_busy_worker_lets_its_jobs_end(place: Workplace) -> None:

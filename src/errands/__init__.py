@@ -6,6 +6,7 @@ from ._background import AddingLater, BackgroundTasks
 from ._clock import Clock, Timer
 from ._cron import Cron, cron
 from ._door import Door
+from ._examination import Examinable, Examination
 from ._group import Group
 from ._heartbeat import Heartbeat
 from ._history import Sketch, Tally
@@ -43,6 +44,8 @@ __all__ = [
     "ErrandsError",
     "EventName",
     "Every",
+    "Examinable",
+    "Examination",
     "Group",
     "Heartbeat",
     "Hook",

@@ -15,6 +15,7 @@ from .errors import StoreUnavailable
 PAGE = 500  # jobs that are changed in one go
 TRIES = 20  # times that a job may change while we decide what becomes of it
 
+Tell = Callable[[int], object]
 Change = Callable[[Engine, Sequence[Job], datetime], Awaitable[Collection[str]]]
 
 
@@ -46,18 +47,24 @@ async def delete(engine: Engine, jobs: Sequence[Job], now: datetime) -> Collecti
     return await engine.store.remove(resting) if resting else set()
 
 
-async def change(engine: Engine, change: Change, query: Query, states: Sequence[State]) -> int:
+async def change(
+    engine: Engine, change: Change, query: Query, states: Sequence[State], tell: Tell | None
+) -> int:
     """Change all jobs that match, and say how many that were.
 
     Args:
         states: Which are meant where the query names none.
+        tell: Called now and then with how many were looked at.
     """
-    now, number = engine.clock.now(), 0
+    now, number, seen = engine.clock.now(), 0, 0
     query = replace(query, states=query.states or states, before=None, limit=PAGE)
     # who waits for others is to wait again: so those are queued before, or in the same go
     pages = _oldest_first(engine, query) if change is retry else _newest_first(engine, query)
     async for page in pages:
         number += len(await change(engine, page, now))
+        seen += len(page)
+        if tell is not None:
+            tell(seen)
     return number
 
 

@@ -1,14 +1,12 @@
-"""The engine: what lives between opening and closing: store, worker, pruner, local tasks."""
+"""The engine: what lives between opening and closing: store, worker, scheduler, services."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections import defaultdict
-from collections.abc import AsyncIterator, Collection, Coroutine, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
-from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -17,62 +15,42 @@ from ._clock import Clock
 from ._declared import Declaration, Declarations
 from ._heartbeat import Heartbeat
 from ._historian import Historian
-from ._hooks import Hooks, event_of
-from ._job import Job, State
-from ._local import Locals
-from ._options import Options
+from ._intake import Intake
+from ._job import Job
 from ._pruner import Pruner
 from ._resident import Resident
-from ._room import Room
 from ._runner import Middleware, Next
 from ._schedule import Schedule
 from ._scheduler import Scheduler
-from ._service import Service
 from ._services import Services
 from ._settings import Settings
-from ._store import OnConflict, Store
-from ._supervisor import Loop, Patience, supervise
-from ._task import Named, Task, Tasks, called
+from ._store import Store
+from ._supervisor import Loop, supervise
 from ._watch import Watch
 from ._worker import Worker
-from .errors import NotOpen, SetupError, StoreUnavailable, UnknownTask
+from .errors import SetupError
 from .executors._part import require_application, require_open
 
 logger = logging.getLogger("errands")
 
 HOOKS_GRACE = 2.0  # seconds that hooks have to be told the last outcomes
-HELD = timedelta(seconds=60)  # a request whose jobs have limits is over by then, or it has died
 ASK_TIME = 15.0  # seconds between two looks at the store's clock
 
 
-class Engine:
+class Engine(Intake):
     """Keeps jobs in a store and, while it works, has them run."""
 
     def __init__(self, store: Store, clock: Clock, settings: Settings) -> None:
         """Open nothing yet."""
-        self._store, self.clock, self._settings = store, clock, settings
-        self.tasks = Tasks()
+        super().__init__(store, clock, settings)
         self.declared = Declarations()
-        self.services = Named[Service](beside=self.tasks)
-        self.tasks.beside = self.services
-        self.locals = Locals(settings.threads, settings.max_pending)
         self.is_working = False
         self.released = 0  # jobs that went back unfinished when we stopped last
-        self._patience = Patience(clock)
-        self.hooks = Hooks()
-        self._room = Room(settings.max_queued)
-        self._worker: Worker | None = None
         self._scheduler: Scheduler | None = None
-        self._historian: Historian | None = None
         self._kept_services: Services | None = None
         self._supervisor: asyncio.Task[None] | None = None
-        self._opened = 0
         self._aside = Aside(partial(self.working, aside=True))
-        self._strays: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._watchers: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
-
-    # Living
 
     @property
     def is_open(self) -> bool:
@@ -116,22 +94,8 @@ class Engine:
         return self._scheduler is not None and self._scheduler.is_behind
 
     @property
-    def max_payload(self) -> int:
-        """Bytes that the arguments of one job may take; 0 for any number."""
-        return self._settings.max_payload
-
-    @property
-    def store(self) -> Store:
-        """The store.
-
-        Raises:
-            NotOpen: if it is closed.
-        """
-        if not self._opened:
-            raise NotOpen(
-                "the store is closed: call setup_errands(app, errands), or work inside "
-                "`async with errands:`; in a test, `with TestClient(app)` opens it"
-            )
+    def closed_store(self) -> Store:
+        """The store, which may not be open: for what is asked before that."""
         return self._store
 
     async def open(self) -> None:
@@ -210,44 +174,6 @@ class Engine:
         async with self._aside():
             yield True
 
-    # Jobs
-
-    def make(
-        self, options: Options, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Job:
-        """A job for one call of a declared function; see `Options.job`.
-
-        Raises:
-            TypeError: if `function` is a coroutine, or nothing that can be called.
-            UnknownTask: if it was not declared.
-            SetupError: if it is to run in a process, which could not find it.
-        """
-        task = self.task_of(function)
-        if task.place == "process":
-            _ = task.reference  # or nobody could run it
-        return options.job(task, args, kwargs, self.clock.now(), self._settings.max_payload)
-
-    def task_of(self, function: Any) -> Task:
-        """The task that was declared from a function.
-
-        Raises:
-            TypeError: if `function` is a coroutine, or nothing that can be called.
-            UnknownTask: if it was not declared.
-        """
-        task = self.tasks.of(called(function))
-        if task is None:
-            name = getattr(function, "__qualname__", repr(function))
-            if self.services.of(function) is not None:
-                raise UnknownTask(
-                    f"{name} is a service, which starts with the application and is not added; "
-                    f"await errands.restart({name}) starts one again that has ended."
-                )
-            raise UnknownTask(
-                f"{name} is not a task. Write @errands.task above it; or, if it may be lost, "
-                "hand it to the request's BackgroundTasks."
-            )
-        return task
-
     def declare(self, name: str | None, declaration: Declaration) -> None:
         """Take a schedule of the code down; see `Declarations.declare`."""
         self.declared.declare(name, self.task_of(declaration.function), declaration)
@@ -258,114 +184,6 @@ class Engine:
         """Have our scheduler, if we are at work, see at once what has changed."""
         if self._scheduler is not None:
             self._scheduler.wake()
-
-    async def add(self, jobs: Sequence[Job], on_conflict: OnConflict = "keep") -> list[Job]:
-        """Store jobs, and start at once those for which a slot is free here."""
-        store, worker = self.store, self._worker
-        await self._room.take(store, jobs)
-        if worker is None:
-            return self._added(jobs, await store.add(jobs, on_conflict))
-        born: set[str] = set()
-        if on_conflict != "replace":  # which may meet a queued job
-            claimed = [worker.bear(job) for job in jobs]
-            born = {job.id for job in claimed if job is not None}
-            jobs = [new or job for new, job in zip(claimed, jobs, strict=True)]
-        kept: list[Job] = []
-        try:
-            kept = await store.add(jobs, on_conflict)
-        except asyncio.CancelledError:  # they may be stored all the same
-            if born:
-                self.keep_up(self._add_again(worker, jobs, set(born)))
-                born.clear()
-            raise
-        finally:
-            self._added(jobs, kept)
-            self._start_born(worker, kept, born)
-        return kept
-
-    async def add_within(
-        self, connection: Any, jobs: Sequence[Job], on_conflict: OnConflict
-    ) -> list[Job]:
-        """Store jobs in the transaction that is open on a connection of the caller's.
-
-        They are queued, since nothing may start before the commit, of which nobody tells us.
-        """
-        await self._room.take(self.store, jobs)
-        return await self.store.add_within(connection, jobs, on_conflict)
-
-    async def hold(self, jobs: Sequence[Job], on_conflict: OnConflict) -> list[Job]:
-        """Store jobs that are not to start before `start` is called.
-
-        Those that this process may run are leased to it meanwhile, so that nobody else starts
-        one before the request, and its transaction, are over. One that has a limit takes none of
-        its places so early: it is due later, and at once when it is started.
-        """
-        worker = self._worker
-        await self._room.take(self.store, jobs)
-        if worker is None or on_conflict == "replace":
-            return self._added(jobs, await self.store.add(jobs, on_conflict))
-        jobs = [self._held(job, worker) if worker.takes(job) else job for job in jobs]
-        kept = self._added(jobs, await self.store.add(jobs, on_conflict))
-        for job, there in zip(jobs, kept, strict=True):
-            if job.state is State.RUNNING and there.id == job.id:
-                worker.hold(there)
-        return kept
-
-    def start(self, jobs: Sequence[Job]) -> None:
-        """Start jobs that were held."""
-        for job in jobs:
-            if self._worker is not None and job.worker == self._worker.name:
-                self._worker.start_held(job)
-        if later := [job.due_again() for job in jobs if job.is_bound and job.free_at > job.due_at]:
-            self.keep_up(self._free(later))
-
-    async def drop(self, jobs: Sequence[Job]) -> None:
-        """Remove jobs that were held: their request failed.
-
-        If the store does not answer, they stay held until it does, and so are not run.
-        """
-        try:
-            removed = await self.store.remove(jobs)
-        except StoreUnavailable:
-            self.keep_up(self._drop_later(jobs))
-        else:
-            self._dropped(jobs, removed)
-
-    @property
-    def pending(self) -> int:
-        """How many local tasks have not ended, and late additions are under way."""
-        return self.locals.pending + len(self._strays)
-
-    def keep_up(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        """Let a coroutine go on by itself; what it raises is logged."""
-        task = asyncio.get_running_loop().create_task(coroutine, name="errands late task")
-        self._strays.add(task)
-        task.add_done_callback(self._kept_up)
-
-    async def settled(self) -> None:
-        """Wait until nothing runs here: no job, no local task, nothing that was added late."""
-        while self._strays or self.locals.is_busy or self._is_busy:
-            if self._strays:
-                await asyncio.wait(self._strays)
-            await self.locals.ended()
-            if self._worker is not None:
-                await self._worker.drained()
-
-    @property
-    def _is_busy(self) -> bool:
-        return self._worker is not None and self._worker.is_busy
-
-    @contextmanager
-    def watching(self, job_id: str) -> Iterator[asyncio.Event]:
-        """An event that is set whenever this process stores an outcome or a progress of the job."""
-        event = asyncio.Event()
-        self._watchers[job_id].add(event)
-        try:
-            yield event
-        finally:
-            self._watchers[job_id].discard(event)
-            if not self._watchers[job_id]:
-                del self._watchers[job_id]
 
     def resident(self, name: str) -> Resident | None:
         """The service of that name that this process has for itself, while at work."""
@@ -464,64 +282,3 @@ class Engine:
         while True:
             await self.clock.sleep(ASK_TIME)
             await self._patience.until_done(lambda: self.clock.follow(self._store.now))
-
-    def _held(self, job: Job, worker: Worker) -> Job:
-        return job.extended(self.clock.now() + HELD) if job.is_bound else worker.claimed(job)
-
-    async def _free(self, jobs: Sequence[Job]) -> None:
-        await self._patience.until_done(lambda: self._store.save(jobs))
-
-    async def _drop_later(self, jobs: Sequence[Job]) -> None:
-        self._dropped(jobs, await self._patience.until_done(lambda: self._store.remove(jobs)))
-
-    def _dropped(self, jobs: Sequence[Job], removed: Collection[str]) -> None:
-        for job in jobs:
-            if self._worker is not None:
-                self._worker.forget(job)
-            if job.id not in removed:
-                logger.warning("job %s (%s) has moved on and cannot be dropped", job.id, job.task)
-
-    async def _add_again(self, worker: Worker, jobs: Sequence[Job], born: set[str]) -> None:
-        """Whoever added them was cancelled: a job that is there already is not added twice."""
-        kept: list[Job] = []
-        try:
-            kept = await self._patience.until_done(lambda: self._store.add(jobs, "keep"))
-        finally:
-            self._start_born(worker, kept, born)
-
-    def _added(self, jobs: Sequence[Job], kept: list[Job]) -> list[Job]:
-        """What is kept; the hooks are told of those that were added, and not there already."""
-        if self.hooks.hears("queued"):
-            pairs = zip(jobs, kept, strict=False)
-            self.hooks.tell("queued", [there for job, there in pairs if there.id == job.id])
-        return kept
-
-    def _start_born(self, worker: Worker, kept: Sequence[Job], born: set[str]) -> None:
-        for job in kept:
-            if job.id in born:
-                born.discard(job.id)
-                worker.start(job)
-        for job_id in born:  # not stored, or another job had the key
-            worker.miscarry(job_id)
-
-    def _kept_up(self, task: asyncio.Task[None]) -> None:
-        self._strays.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            logger.error("a task that was added after its request is lost", exc_info=error)
-
-    def ended(self, job: Job) -> None:
-        """Tell those who wait for it, and the hooks, that the outcome of a job is stored."""
-        if self._historian is not None:
-            self._historian.note(job)
-        if (event := event_of(job)) is not None:
-            self.hooks.tell(event, [job])
-        self._wake(job)
-
-    def _advanced(self, jobs: Sequence[Job]) -> None:
-        self.hooks.tell("progress", jobs)
-        for job in jobs:
-            self._wake(job)
-
-    def _wake(self, job: Job) -> None:
-        for waiting in self._watchers.get(job.id, ()):
-            waiting.set()

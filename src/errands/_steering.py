@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import TypeVar, cast, overload
 
 from . import _changing as changing
+from ._changing import Tell
 from ._engine import Engine
 from ._hooks import EventName, Hook, require_event
 from ._job import Job, State
@@ -58,8 +59,8 @@ class Steering:
     @overload
     async def cancel(self, what: Job | str, /) -> Job: ...
     @overload
-    async def cancel(self, what: Query, /) -> int: ...
-    async def cancel(self, what: Job | str | Query, /) -> Job | int:
+    async def cancel(self, what: Query, /, *, tell: Tell | None = None) -> int: ...
+    async def cancel(self, what: Job | str | Query, /, *, tell: Tell | None = None) -> Job | int:
         """Cancel a job, or all that match a query.
 
         One that is queued is cancelled at once. One that runs, wherever that is, is told to
@@ -70,6 +71,7 @@ class Steering:
 
         Args:
             what: A job or its id; or a query, whose `limit` and `before` don't count.
+            tell: Called now and then with how many of those that match were dealt with.
 
         Returns:
             The job as it is now, or how many jobs were cancelled or told to stop.
@@ -78,7 +80,7 @@ class Steering:
             LookupError: if there is no such job, or no longer.
         """
         if isinstance(what, Query):
-            return await changing.change(self._engine, changing.cancel, what, UNFINISHED)
+            return await changing.change(self._engine, changing.cancel, what, UNFINISHED, tell)
         async for job in changing.each_look(self._engine, what):
             if job.is_final or await changing.cancel(self._engine, [job], self._now):
                 break
@@ -87,8 +89,8 @@ class Steering:
     @overload
     async def retry(self, what: Job | str, /) -> Job: ...
     @overload
-    async def retry(self, what: Query, /) -> int: ...
-    async def retry(self, what: Job | str | Query, /) -> Job | int:
+    async def retry(self, what: Query, /, *, tell: Tell | None = None) -> int: ...
+    async def retry(self, what: Job | str | Query, /, *, tell: Tell | None = None) -> Job | int:
         """Have a job run again, or all that match a query: at once, with all its attempts.
 
         One that waits for its next attempt is due now; one that runs goes on as it is.
@@ -96,6 +98,7 @@ class Steering:
         Args:
             what: A job or its id, in whatever state; or a query, whose `limit` and `before`
                 don't count. Where it names no states, failed and cancelled jobs are meant.
+            tell: Called now and then with how many of those that match were dealt with.
 
         Returns:
             The job as it is now, or how many jobs are queued again.
@@ -105,7 +108,7 @@ class Steering:
             JobExists: if another unfinished job has its key by now.
         """
         if isinstance(what, Query):
-            return await changing.change(self._engine, changing.retry, what, UNDONE)
+            return await changing.change(self._engine, changing.retry, what, UNDONE, tell)
         async for job in changing.each_look(self._engine, what):
             if job.state is State.RUNNING or job.blocked_by is not None:
                 break
@@ -117,13 +120,14 @@ class Steering:
     @overload
     async def delete(self, what: Job | str, /) -> Job: ...
     @overload
-    async def delete(self, what: Query, /) -> int: ...
-    async def delete(self, what: Job | str | Query, /) -> Job | int:
+    async def delete(self, what: Query, /, *, tell: Tell | None = None) -> int: ...
+    async def delete(self, what: Job | str | Query, /, *, tell: Tell | None = None) -> Job | int:
         """Forget a job, or all that match a query: those that have ended or are queued.
 
         Args:
             what: A job or its id; or a query, whose `limit` and `before` don't count. Where it
                 names no states, those that have ended are meant.
+            tell: Called now and then with how many of those that match were dealt with.
 
         Returns:
             The job as it was, or how many jobs were forgotten.
@@ -133,7 +137,7 @@ class Steering:
             ValueError: if it runs: cancel it first.
         """
         if isinstance(what, Query):
-            return await changing.change(self._engine, changing.delete, what, ENDED)
+            return await changing.change(self._engine, changing.delete, what, ENDED, tell)
         async for job in changing.each_look(self._engine, what):
             if job.state is State.RUNNING:
                 raise ValueError(f"job {job.id} runs at {job.worker}: cancel it before")
@@ -141,14 +145,19 @@ class Steering:
                 break
         return job
 
-    async def prune(self, keep: Seconds = 0) -> int:
+    async def prune(self, keep: Seconds = 0, *, tell: Tell | None = None) -> int:
         """Forget the jobs that finished longer ago than `keep` seconds, and say how many.
 
         Those that are older than the `keep` of `Errands` are forgotten by themselves.
+
+        Args:
+            tell: Called now and then with how many were forgotten.
         """
         before, pruned = self._now - timedelta(seconds=seconds(keep)), 0
         while some := await self._engine.store.prune(before, changing.PAGE):
             pruned += some
+            if tell is not None:
+                tell(pruned)
         return pruned
 
     async def pause(

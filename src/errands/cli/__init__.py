@@ -1,21 +1,29 @@
-"""The command line: `errands worker` runs jobs, `errands move` moves, `errands dashboard` shows."""
+"""The command line: `errands worker` runs jobs, the other commands look at them or steer them."""
 
 from __future__ import annotations
 
 import logging
 import sys
+from io import TextIOWrapper
 from pathlib import Path
 
 import click
 
+from ._adding import add_command
 from ._changes import HAS_WATCHFILES
 from ._dashboard import dashboard_command
+from ._doctor import doctor_command
 from ._fleet import HAS_LINES, run_fleet
 from ._health import Place
 from ._line import Line
+from ._looking import jobs_command, schedules_command, services_command, workers_command
 from ._move import move_command
 from ._order import LOOPS, Order
+from ._pausing import pause_command, resume_command
 from ._process import run_here
+from ._showing import show_command
+from ._steering import cancel_command, delete_command, prune_command, retry_command
+from ._top import top_command
 
 __all__ = ["main", "worker"]
 
@@ -23,14 +31,21 @@ LEVELS = ("debug", "info", "warning", "error")
 FORMAT = "%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s"
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="errands", message="%(package)s %(version)s")
 def main() -> None:
     """Background tasks for FastHTML, FastAPI and Starlette."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # whose encoding may not have all characters
+            stream.reconfigure(errors="backslashreplace")
 
 
-main.add_command(dashboard_command)
-main.add_command(move_command)
+for _command in (
+    add_command, cancel_command, dashboard_command, delete_command, doctor_command,
+    jobs_command, move_command, pause_command, prune_command, resume_command,
+    retry_command, schedules_command, services_command, show_command, top_command, workers_command,
+):  # fmt: skip  # a list
+    main.add_command(_command)
 
 
 def _names(context: click.Context, option: click.Parameter, value: str | None) -> list[str] | None:

@@ -9,6 +9,8 @@ import click
 
 from errands import ErrandsError, Move, move
 
+from ._bar import bar
+
 
 @click.command("move", context_settings={"max_content_width": 100})
 @click.argument("source", metavar="FROM")
@@ -30,17 +32,12 @@ def move_command(source: str, target: str, *, force: bool) -> None:
       errands move sqlite:///errands.db postgresql://user:password@host/database
     """  # noqa: D301  # click wants the character itself, not its escape
     try:
-        done = asyncio.run(move(source, target, force=force, tell=_shown))
+        with bar("jobs") as tell:
+            done = asyncio.run(move(source, target, force=force, tell=tell))
     except (ErrandsError, OSError, ValueError) as error:
         raise click.ClickException(str(error)) from error
     _report(done)
     sys.exit(0 if done.is_equal and (done.jobs or done.schedules) else 1)
-
-
-def _shown(done: int, total: int) -> None:
-    """Keep one line of a terminal up to date."""
-    if sys.stderr.isatty():
-        click.echo(f"\r{done:,} of {total:,} jobs", nl=done >= total, err=True)
 
 
 def _report(done: Move) -> None:

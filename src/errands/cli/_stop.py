@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType
 
 ASKING = ("SIGTERM", "SIGINT", "SIGHUP")  # the last is not everywhere
@@ -61,12 +62,12 @@ class Stop:
 
     def _first_or_second(self, number: int, frame: FrameType | None) -> None:
         if self._has_heard:
-            _say("told twice: ending at once")
             self._at_once()
+            _say("told twice: ending at once")
             os._exit(128 + number)  # also as process 1 of a container, which no signal ends
         self._has_heard = True
-        _say(f"{signal.Signals(number).name}: stopping; a second one ends it at once")
         self.ask()
+        _say(f"{signal.Signals(number).name}: stopping; a second one ends it at once")
 
     def _again_and_again(self, number: int, frame: FrameType | None) -> None:
         self.ask()
@@ -84,7 +85,8 @@ def leave_to_parent() -> None:
 
 def _say(text: str) -> None:
     """A handler may interrupt a print or a logger, and so uses neither."""
-    os.write(2, f"{text}\n".encode())
+    with suppress(OSError):  # nobody reads it any more, as after `errands worker … 2>&1 | head`
+        os.write(2, f"{text}\n".encode())
 
 
 def _numbers() -> list[signal.Signals]:

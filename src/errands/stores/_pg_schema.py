@@ -160,7 +160,7 @@ async def prepare(session: Session, schema: str, shown: str) -> None:
         await session.rows(LOCK, {"name": f"errands.{schema}"})
         if await _is_ready(session, schema, shown):
             return
-        found = await _version(session, schema, shown)
+        found = await version_of(session, schema, shown)
         if found is None:
             await _create_schema(session, schema)
             await _execute(session, TABLES)
@@ -173,12 +173,17 @@ async def prepare(session: Session, schema: str, shown: str) -> None:
 
 
 async def _is_ready(session: Session, schema: str, shown: str) -> bool:
-    found = await _version(session, schema, shown)
+    found = await version_of(session, schema, shown)
     return found is not None and found >= VERSION
 
 
-async def _version(session: Session, schema: str, shown: str) -> int | None:
-    """The version of the tables that are there."""
+async def version_of(session: Session, schema: str, shown: str) -> int | None:
+    """The version of the tables that are there, `None` if there are none.
+
+    Raises:
+        SchemaTooNew: if a newer version made them, and this one cannot use them.
+        NotAStore: if a table has one of our names and is not ours.
+    """
     there = {str(name): set(columns) for name, columns in await _there(session, schema)}
     if not set(there) & set(OURS):
         return None

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any, Self
 
 from .._clock import local_time
+from .._examination import Examination
 from .._finish import finish
 from .._group import Group
 from .._heartbeat import Heartbeat
@@ -32,6 +33,7 @@ try:
         _borrowed_pg,
         _pg_adding,
         _pg_children,
+        _pg_examined,
         _pg_groups,
         _pg_history,
         _pg_limits,
@@ -322,6 +324,10 @@ class PostgresStore:
     async def remove_schedules(self, names: Collection[str]) -> None:
         """See `Store.remove_schedules`."""
         await self._saving.call(_pg_schedules.remove, names)
+
+    async def examine(self) -> Examination:
+        """See `Examinable.examine`."""
+        return await _pg_examined.examine(self._address)
 
     async def secret(self) -> bytes:
         """See `Store.secret`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -12,6 +13,7 @@ from urllib.parse import parse_qsl, unquote
 import apsw
 
 from .._clock import local_time
+from .._examination import Examination
 from .._finish import finish
 from .._group import Group
 from .._heartbeat import Heartbeat
@@ -35,6 +37,7 @@ from . import (
     _sql_schedules,
     _sql_waits,
     _sql_workers,
+    _sqlite_examined,
 )
 from ._bell import Bell, Echo, is_news
 from ._borrowed_sqlite import within
@@ -292,6 +295,10 @@ class SQLiteStore:
     async def remove_schedules(self, names: Collection[str]) -> None:
         """See `Store.remove_schedules`."""
         await self._writer.call(_sql_schedules.remove, names)
+
+    async def examine(self) -> Examination:
+        """See `Examinable.examine`."""
+        return await asyncio.to_thread(_sqlite_examined.examine, self._path, self._driver)
 
     async def secret(self) -> bytes:
         """See `Store.secret`."""

@@ -1,0 +1,260 @@
+"""The commands that look: jobs, schedules, services, workers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import wraps
+from typing import Any
+
+import click
+
+from errands import Errands, Job, Query, ServiceStatus, State
+
+from ._reach import Reach, reaching, with_json, with_reveal
+from ._records import json_line, of_job, of_schedule, of_service, of_worker, progress_text
+from ._tables import Column, Record, write
+from ._texts import instant, number, short
+
+WIDE, WIDER = 100, 130  # columns of a terminal
+PAGE = 1000
+SHORT_ID = 18  # characters of an id that tell its millisecond, and its place in that
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which jobs are meant, as the options say it."""
+
+    states: tuple[State, ...] = ()
+    queue: str | None = None
+    task: str | None = None
+    key: str | None = None
+    group: str | None = None
+    text: str | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether every job is meant."""
+        return self == Filter()
+
+    def query(self, before: str | None = None, limit: int = PAGE) -> Query:
+        """As a store is asked."""
+        return Query(
+            states=self.states, queue=self.queue, task=self.task, key=self.key,
+            group=self.group, text=self.text, before=before, limit=limit,
+        )  # fmt: skip  # a row
+
+    async def jobs(self, errands: Errands, before: str | None, limit: int) -> list[Job]:
+        """Those that match, newest first."""
+        return await errands.jobs(
+            states=self.states, queue=self.queue, task=self.task, key=self.key,
+            group=self.group, text=self.text, before=before, limit=limit,
+        )  # fmt: skip  # a row
+
+
+def filtering(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options that say which jobs are meant, and `chosen` for them."""
+
+    @click.option(
+        "--state", "states", multiple=True, type=click.Choice([str(state) for state in State]),
+        help="In this state; several times for several.",
+    )  # fmt: skip  # one option, one block
+    @click.option("--queue", metavar="NAME", help="In this queue.")
+    @click.option("--task", metavar="NAME", help="Of this task.")
+    @click.option("--key", metavar="TEXT", help="With this key.")
+    @click.option("--group", metavar="NAME", help="Of this group.")
+    @click.option("--text", metavar="TEXT", help="Whose arguments or errors contain this.")
+    @wraps(command)
+    def filtered(
+        *args: Any, states: Sequence[str], queue: str | None, task: str | None, key: str | None,
+        group: str | None, text: str | None, **more: Any,
+    ) -> Any:  # fmt: skip  # as long as there are options
+        named = tuple(State(state) for state in states)
+        return command(*args, chosen=Filter(named, queue, task, key, group, text), **more)
+
+    return filtered
+
+
+@click.command("jobs", context_settings={"max_content_width": 100})
+@filtering
+@click.option("--before", metavar="ID", help="Added before this job: the next page.")
+@click.option(
+    "--limit", type=click.IntRange(min=1), default=50, show_default=True, help="How many at most."
+)
+@with_reveal
+@with_json
+@reaching
+def jobs_command(
+    reach: Reach, chosen: Filter, before: str | None, limit: int, *, is_revealing: bool,
+    is_json: bool,
+) -> None:  # fmt: skip  # as long as the command has options
+    """List jobs, newest first.
+
+    \b
+    Examples:
+      errands jobs --state failed --queue mail
+      errands jobs --text example.org --limit 10 --json
+    """  # noqa: D301  # click wants the character itself, not its escape
+
+    async def look(errands: Errands) -> tuple[list[Job], datetime]:
+        return await chosen.jobs(errands, before, limit), errands.now()
+
+    found, now = reach.run(look)
+    records = [of_job(job, now, is_revealing=is_revealing) for job in found]
+    is_all = chosen.is_empty and before is None
+    nothing = "there are no jobs" if is_all else "there are no such jobs"
+    write(records, _job_columns(now), is_json=is_json, nothing=nothing)
+
+
+@click.command("workers", context_settings={"max_content_width": 100})
+@click.option("--all", "is_all", is_flag=True, help="Those that went within the last day, too.")
+@with_json
+@reaching
+def workers_command(reach: Reach, *, is_all: bool, is_json: bool) -> None:
+    """List workers: where they run, how many jobs, and whether they are silent."""
+
+    async def look(errands: Errands) -> tuple[list[Record], datetime]:
+        now, orders = errands.now(), await errands.orders()
+        paused = [order.name for order in orders if order.kind == "worker"]
+        return [of_worker(worker, now, paused) for worker in await errands.workers()], now
+
+    found, now = reach.run(look)
+    there = [each for each in found if is_all or each["state"] != "gone"]
+    more = f"; {number(len(found), 'worker')} went lately: --all" if found else ""
+    nothing = f"no worker is at work: errands worker MODULE:NAME starts one{more}"
+    write(there, _worker_columns(now), is_json=is_json, nothing=nothing)
+
+
+@click.command("schedules", context_settings={"max_content_width": 100})
+@with_reveal
+@with_json
+@reaching
+def schedules_command(reach: Reach, *, is_revealing: bool, is_json: bool) -> None:
+    """List schedules: when each is due, and whether somebody sees to it."""
+
+    async def look(errands: Errands) -> tuple[list[Record], datetime]:
+        now = errands.now()
+        return [
+            of_schedule(each, now, is_revealing=is_revealing)
+            for each in await errands.schedules.list()
+        ], now
+
+    found, now = reach.run(look)
+    nothing = "no schedule is known: a process at work makes those that its code declares"
+    write(found, _schedule_columns(now), is_json=is_json, nothing=nothing)
+
+
+@click.command("services", context_settings={"max_content_width": 100})
+@with_json
+@reaching
+def services_command(reach: Reach, *, is_json: bool) -> None:
+    """List the services of the cluster; those of which each process has one are not stored."""
+
+    async def look(errands: Errands) -> tuple[list[Record], datetime]:
+        return [of_service(each) for each in await services_of(errands)], errands.now()
+
+    found, now = reach.run(look)
+    nothing = "no service is known: a process at work starts those that its code declares"
+    write(found, _service_columns(now), is_json=is_json, nothing=nothing)
+
+
+async def services_of(errands: Errands) -> list[ServiceStatus]:
+    """The services of the cluster, by name: as the store knows them, or as they are declared."""
+    found: dict[str, Job] = {}
+    before: str | None = None
+    while page := await errands.jobs(queue="services", before=before, limit=PAGE):
+        for job in page:
+            if job.key == f"service:{job.task}" and _tells_more(job, found.get(job.task)):
+                found[job.task] = job
+        before = page[-1].id
+    known = [ServiceStatus.of(job, errands.now()) for job in found.values()]
+    declared = [each for each in await errands.services() if not each.every_process]
+    known += [each for each in declared if each.name not in found]
+    return sorted(known, key=lambda service: service.name)
+
+
+def _tells_more(job: Job, other: Job | None) -> bool:
+    """Whether it is the unfinished one, or else finished later."""
+    if other is None or not job.is_final:
+        return True
+    if job.finished_at is None or other.finished_at is None:
+        return False
+    return other.is_final and job.finished_at > other.finished_at
+
+
+def _job_columns(now: datetime) -> list[Column]:
+    def said(job: Record) -> str:
+        """What there is to say of it: why it failed, how far it is, or its arguments."""
+        if job["error"] and job["state"] in ("failed", "queued"):
+            return str(job["error"]).strip().rpartition("\n")[2]
+        if job["progress"] is not None:
+            return progress_text(job["progress"])
+        return json_line(job["arguments"])
+
+    return [
+        Column("id", lambda job: job["id"], narrow=lambda job: job["id"][:SHORT_ID]),
+        Column("state", lambda job: job["shown_as"]),
+        Column("task", lambda job: job["task"], narrow=lambda job: _last(job["task"]), least=8),
+        Column("queue", lambda job: job["queue"], since=WIDE, least=8),
+        Column("tries", lambda job: str(job["attempt"]), since=WIDE, justify="right"),
+        Column("group", lambda job: job["group"] or "", since=WIDER),
+        Column(
+            "added", lambda job: instant(job["added_at"]),
+            narrow=lambda job: short(now - job["added_at"]), justify="right",
+        ),
+        Column("said", said, least=8),
+    ]  # fmt: skip  # a table
+
+
+def _worker_columns(now: datetime) -> list[Column]:
+    return [
+        Column("worker", lambda each: each["worker"], least=12),
+        Column("state", lambda each: each["state"]),
+        Column("host", lambda each: each["host"], since=WIDE),
+        Column("pid", lambda each: str(each["pid"]), justify="right"),
+        Column("busy", lambda each: f"{each['running']}/{each['slots']}", justify="right"),
+        Column("queues", lambda each: ",".join(each["queues"] or ["all"]), least=8),
+        Column("version", lambda each: each["version"], since=WIDER),
+        Column("up", lambda each: short(now - each["started_at"]), justify="right"),
+        Column("seen", lambda each: short(now - each["seen_at"]), justify="right"),
+    ]
+
+
+def _schedule_columns(now: datetime) -> list[Column]:
+    def upcoming(each: Record) -> str:
+        if each["next_tick"] is None:
+            return ""
+        is_past = each["next_tick"] < now
+        length = short(abs(each["next_tick"] - now))
+        return f"{length} ago" if is_past else f"in {length}"
+
+    return [
+        Column("name", lambda each: each["name"], least=12),
+        Column("state", lambda each: each["state"]),
+        Column("when", lambda each: each["spec"], least=12),
+        Column("next", lambda each: instant(each["next_tick"]), narrow=upcoming),
+        Column("last", lambda each: instant(each["last_tick"]), since=WIDER),
+        Column("task", lambda each: each["task"], since=WIDER),
+    ]
+
+
+def _service_columns(now: datetime) -> list[Column]:
+    return [
+        Column("service", lambda each: each["name"], least=8),
+        Column("state", lambda each: each["state"]),
+        Column("ready", lambda each: "yes" if each["is_ready"] else ""),
+        Column("for", lambda each: short(now - each["since"]), justify="right"),
+        Column("restarts", lambda each: str(each["restarts"]), justify="right"),
+        Column("worker", lambda each: each["worker"] or "", since=WIDE),
+        Column("error", _last_line, least=12),
+    ]
+
+
+def _last_line(each: Record) -> str:
+    return str(each["error"] or "").strip().rpartition("\n")[2]
+
+
+def _last(dotted: str) -> str:
+    """A task's name without its module: `send` for `app.tasks.mail.send`."""
+    return dotted.rpartition(".")[2]

@@ -1,0 +1,289 @@
+"""The commands that look: what they show of jobs, and that they change nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from cli_driver import (
+    APP,
+    HOUR,
+    NOW,
+    SECOND,
+    TRACEBACK,
+    ask,
+    done,
+    errands,
+    failed,
+    job,
+    keep,
+)
+
+from errands import Heartbeat, Job, Progress
+from errands.stores import store_at
+
+SECRET = '{"address":"a@b.c","token":"tok-12345","smtp":{"password":"p4ss-w0rd","port":25}}'
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty store that other processes see."""
+    if request.param == "postgres":
+        return str(request.getfixturevalue("postgres_url"))
+    return f"sqlite:///{tmp_path}/errands.db"
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/errands.db"
+
+
+# Jobs
+
+
+def test_jobs_are_listed_newest_first(url: str) -> None:
+    """A line for each, its fields parted by tabs, after their titles."""
+    old, new = keep(url, [done(queue="mail"), failed()])
+
+    ended = errands("jobs", url=url)
+
+    assert 0 == ended.status
+    assert ["id", "state", "task", "queue"] == ended.out.splitlines()[0].split("\t")[:4]
+    assert [[new.id, "failed"], [old.id, "done"]] == [row[:2] for row in ended.rows]
+    assert "OSError: no route" == ended.rows[0][-1]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--state", "queued"],
+        ["--state", "queued", "--state", "running"],
+        ["--queue", "mail"],
+        ["--task", "shop.mail"],
+        ["--key", "k"],
+        ["--group", "g"],
+        ["--text", "needle"],
+        ["--limit", "1"],
+    ],
+)
+def test_each_filter_leaves_what_does_not_match(url: str, options: list[str]) -> None:
+    """Here, all but one job."""
+    other = done()
+    wanted = job(queue="mail", task="shop.mail", key="k", group="g", payload='{"a":"needle"}')
+    keep(url, [other, wanted])
+
+    assert [wanted.id] == [each["id"] for each in errands("jobs", *options, "--json", url=url).json]
+
+
+def test_before_is_the_next_page(file: str) -> None:
+    """As the face has it."""
+    old, new = keep(file, [job(), job()])
+
+    assert [old.id] == [row[0] for row in errands("jobs", "--before", new.id, url=file).rows]
+
+
+def test_json_tells_everything(url: str) -> None:
+    """With plain names, and instants as ISO 8601."""
+    keep(url, [failed(group="g")])
+
+    [told] = errands("jobs", "--json", url=url).json
+
+    assert {"path": "cat.png", "sizes": [1]} == told["arguments"]
+    assert ("failed", "g", 1, "w") == (
+        told["state"], told["group"], told["attempt"], told["worker"],
+    )  # fmt: skip  # a row
+    assert (NOW + SECOND).isoformat() == told["finished_at"]
+
+
+@pytest.mark.parametrize(
+    ("found", "word"),
+    [
+        (job(), "queued"),
+        (job(free_at=NOW + HOUR, due_at=NOW + HOUR), "scheduled"),
+        (job(blocked_by="jobs", free_at=NOW + 9 * HOUR), "waiting"),
+        (job().claimed("w", NOW, HOUR).failed("no", NOW, 3600), "retrying"),
+        (job().claimed("w", NOW, HOUR), "running"),
+        (job(is_cancelling=True).claimed("w", NOW, HOUR), "stopping"),
+    ],
+    ids=lambda each: each if isinstance(each, str) else "",
+)
+def test_the_state_is_shown_as_people_say_it(file: str, found: Job, word: str) -> None:
+    """`state` in the JSON stays what it is."""
+    keep(file, [found])
+
+    [told] = errands("jobs", "--json", url=file).json
+
+    assert (word, str(found.state)) == (told["shown_as"], told["state"])
+
+
+@pytest.mark.parametrize("command", [["jobs"], ["show", "{id}"]])
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_secrets_are_hidden(file: str, command: list[str], form: list[str]) -> None:
+    """In the arguments by their names, in errors by their values, in URLs by their place."""
+    error = "OSError: tok-12345 p4ss-w0rd smtp://me:open-sesame@host"
+    [kept] = keep(file, [job(payload=SECRET).claimed("w", NOW, HOUR).failed(error, NOW)])
+    arguments = [part.format(id=kept.id) for part in command] + form
+
+    hidden = errands(*arguments, url=file).out
+    shown = errands(*arguments, "--reveal", url=file).out
+
+    assert [] == [word for word in ("tok-12345", "p4ss-w0rd", "sesame") if word in hidden]
+    assert "smtp://me:•••@host" in hidden
+    assert "smtp://me:open-sesame@host" in shown
+
+
+def test_what_a_stranger_wrote_does_not_reach_the_terminal(file: str) -> None:
+    """No escape sequence, no other line, no text that runs backwards."""
+    evil = "\x1b]0;title\x07\x1b[31m\u202e[bold]\r\n\x9b2J"
+    [kept] = keep(file, [job(task=evil, queue=evil).claimed(evil, NOW, HOUR).failed(evil, NOW)])
+
+    for command in (["jobs"], ["show", kept.id]):
+        out = errands(*command, url=file).out
+        assert [] == [c for c in out if not c.isprintable() and c not in "\n\t"]
+        assert "\\x1b[31m\\u202e[bold]" in out
+
+
+# One job
+
+
+def test_show_has_a_timeline(url: str) -> None:
+    """Each attempt: how long it waited, how long it ran, who ran it, and what it said."""
+    first = job().claimed("w", NOW + SECOND, HOUR).failed(TRACEBACK, NOW + 3 * SECOND, 5)
+    [kept] = keep(url, [first.claimed("v", NOW + 9 * SECOND, HOUR).done("7", NOW + 10 * SECOND)])
+
+    ended = errands("show", kept.id, url=url)
+    told = errands("show", kept.id, "--json", url=url).json
+
+    assert 0 == ended.status
+    assert re.search(r"^state +done$", ended.out, re.MULTILINE)
+    assert re.search(r"^result +7$", ended.out, re.MULTILINE)
+    assert re.search(r"^1\t.*\t1.0 s\t2.0 s\tfailed\tw$", ended.out, re.MULTILINE)
+    assert re.search(r"^2\t.*\t6.0 s\t1.0 s\tdone\tv$", ended.out, re.MULTILINE)
+    assert [(1.0, 2.0), (6.0, 1.0)] == [(each["waited"], each["ran"]) for each in told["attempts"]]
+    assert "attempt 1 failed:\n  Traceback" in ended.out
+
+
+def test_show_says_why_a_job_is_not_running(url: str) -> None:
+    """As `errands.why` does."""
+    [kept] = keep(url, [job(queue="mail")])
+    ask(url, lambda errands: errands.pause("mail"))
+
+    assert "The queue 'mail' is paused since" in errands("show", kept.id, url=url).out
+    assert "is paused" in errands("show", kept.id, "--json", url=url).json["why"]
+
+
+def test_show_has_the_attempt_that_runs(file: str) -> None:
+    """With how far it is."""
+    running = job().claimed("w", NOW, HOUR).progressed(Progress(2, 8, "pages"))
+    keep(file, [running])
+
+    out = errands("show", running.id, url=file).out
+
+    assert re.search(r"^progress +2 of 8 pages$", out, re.MULTILINE)
+    assert re.search(r"^1\t.*\trunning\tw$", out, re.MULTILINE)
+
+
+def test_the_beginning_of_an_id_will_do(url: str) -> None:
+    """If it is long enough, and only one begins like that."""
+    one, two = keep(url, [job(), job()])
+
+    assert two.id == errands("show", two.id[:18], "--json", url=url).json["id"]
+    unclear = errands("show", one.id[:13], url=url)
+    assert 1 == unclear.status
+    assert f"begins more than one id: {two.id}, {one.id}" in unclear.err
+    assert "too short" in errands("show", one.id[:4], url=url).err
+
+
+def test_a_job_that_is_not_there_is_said(url: str) -> None:
+    """With the store, and status 1."""
+    keep(url)
+
+    ended = errands("show", "01a03b9d-9d43-7000-8000-000000000000", url=url)
+
+    assert 1 == ended.status
+    assert re.match(r"Error: there is no job '01a0.*' in .*: `errands jobs` lists", ended.err)
+    assert "secret" not in ended.err
+
+
+# Workers, schedules, services
+
+
+def test_workers_are_listed(url: str) -> None:
+    """One that is silent says so, one that went is left out."""
+    keep(url)
+
+    def beat(worker: str, minutes: int, *, is_gone: bool = False) -> Heartbeat:
+        seen = datetime.now(UTC).replace(microsecond=0) - minutes * 60 * SECOND
+        return Heartbeat(
+            worker=worker, host="h", pid=7, queues=("mail",), slots=5, running=2, version="1",
+            started_at=NOW - HOUR, seen_at=seen, gone_at=seen if is_gone else None,
+        )  # fmt: skip  # a row
+
+    async def tell() -> None:
+        async with store_at(url) as store:
+            for each in (beat("a", 0), beat("b", 5), beat("c", 5, is_gone=True)):
+                await store.beat(each)
+
+    asyncio.run(tell())
+
+    assert [["b", "silent"], ["a", "alive"]] == [
+        row[:2] for row in errands("workers", url=url).rows
+    ]
+    everyone = {
+        each["worker"]: each["state"]
+        for each in errands("workers", "--all", "--json", url=url).json
+    }
+    assert {"a": "alive", "b": "silent", "c": "gone"} == everyone
+
+
+def test_schedules_are_listed_by_the_store_alone(url: str) -> None:
+    """Those that a process at work declared."""
+    work_once(url)
+
+    [tidy] = errands("schedules", "--json", url=url).json
+
+    assert ("tidy", "every 1 h", "on") == (tidy["name"], tidy["spec"], tidy["state"])
+
+
+def test_services_are_listed_by_the_store_alone(url: str) -> None:
+    """As a process at work left them."""
+    work_once(url)
+
+    [follow] = errands("services", "--json", url=url).json
+
+    assert ("shop.follow", "stopped") == (follow["name"], follow["state"])
+
+
+def test_an_application_knows_services_that_never_ran(file: str) -> None:
+    """They are declared there."""
+    keep(file)
+
+    assert [] == errands("services", url=file).rows
+    assert [["shop.follow", "stopped"]] == [
+        row[:2] for row in errands("services", *APP, url=file).rows
+    ]
+
+
+def work_once(url: str) -> None:
+    """Have the application at work for a moment."""
+    import apps_cli
+
+    async def work() -> None:
+        os.environ["ERRANDS_URL"] = url
+        application = apps_cli.make()
+        async with application.working():
+            await application.started("shop.follow", timeout=10)
+            while not await application.schedules.list():  # noqa: ASYNC110  # nobody tells
+                await asyncio.sleep(0.01)
+
+    before = os.environ.get("ERRANDS_URL")
+    try:
+        asyncio.run(work())
+    finally:
+        os.environ.pop("ERRANDS_URL")
+        if before is not None:
+            os.environ["ERRANDS_URL"] = before

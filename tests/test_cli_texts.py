@@ -1,0 +1,71 @@
+"""Texts of the command line: lengths of time, and secrets that are hidden by their names."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+
+import pytest
+
+from errands.cli._redaction import HIDDEN, Redaction, is_secret
+from errands.cli._texts import harmless, lasting, length, short
+
+
+@pytest.mark.parametrize(
+    ("seconds", "long", "brief"),
+    [
+        (0.0123, "12 ms", "0s"),
+        (3.21, "3.2 s", "3s"),
+        (59, "59 s", "59s"),
+        (61, "1 min", "1m"),
+        (7500, "2 h 5 min", "2h"),
+        (200_000, "2 d 7 h", "2d"),
+        (-5, "0 ms", "0s"),
+    ],
+)
+def test_a_length_is_told_by_its_biggest_units(seconds: float, long: str, brief: str) -> None:
+    """Never with more digits than anybody reads."""
+    told = timedelta(seconds=seconds)
+
+    assert (long, brief) == (lasting(told), short(told))
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("90", 90), ("1.5m", 90), ("2H", 7200), ("7d", 604_800), ("2 w", 1.2096e6)],
+)
+def test_a_length_is_read(text: str, seconds: float) -> None:
+    """In its units."""
+    assert seconds == length(None, None, text)  # type: ignore[arg-type]  # click's, which it ignores
+
+
+def test_control_characters_are_spelt_out() -> None:
+    """All but the newline; other scripts stay."""
+    assert "\\x1b[2J\n\\x9b\\u202eé日😀    x" == harmless("\x1b[2J\n\x9b\u202eé日😀\tx")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["password", "smtp_password", "apiKey", "API-KEY", "accessToken", "my_secret", "pin"],
+)
+def test_a_secret_is_known_by_its_name(name: str) -> None:
+    """However it is written."""
+    assert is_secret(name)
+
+
+@pytest.mark.parametrize("name", ["path", "spinning", "opinion", "shipping", "key", "author"])
+def test_other_names_are_no_secrets(name: str) -> None:
+    """Though they contain a short one."""
+    assert not is_secret(name)
+
+
+def test_a_secret_is_hidden_wherever_it_comes_up() -> None:
+    """Within other values, and in texts."""
+    payload = json.dumps(
+        {"user": {"password": "open-sesame"}, "tokens": ["abcdefgh", "x"], "max_tokens": 5}
+    )
+    redaction = Redaction(payload)
+
+    assert {"user": {"password": HIDDEN}, "tokens": HIDDEN, "max_tokens": 5} == redaction.arguments
+    assert f"no {HIDDEN} nor {HIDDEN}" == redaction.text("no open-sesame nor abcdefgh")
+    assert [{"secret": HIDDEN}] == redaction.value([{"secret": "y"}])
