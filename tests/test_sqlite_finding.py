@@ -44,7 +44,8 @@ async def test_the_same_jobs_are_found_by_every_way(
     await store.add(jobs)
     filters: list[dict[str, Any]] = [
         {}, {"queue": "a"}, {"task": "t", "queue": "b"}, {"key": "k1"}, {"key": "k8"},
-        {"group": "g1"}, {"text": '"1'}, {"queue": "a", "text": "none"},
+        {"group": "g1"}, {"group": "g1", "queue": "a"},
+        {"text": '"1'}, {"queue": "a", "text": "none"},
     ]  # fmt: skip  # a list
 
     for states, wanted in itertools.product(

@@ -74,6 +74,7 @@ create index errands_finished on errands_jobs (finished_at) where {FINISHED};
 insert into errands_meta values ('schema', {VERSION});
 """
 WAITING = 2_000  # unfinished jobs from which on they are looked for in the order of all ids
+NO_MORE = (None, None, None, None)
 BADLY = {State.FAILED, State.CANCELLED}
 OURS = ("errands_meta", "errands_jobs")
 UPGRADES: Mapping[int, str] = {  # from this version to the next
@@ -273,7 +274,11 @@ def _find(db: Database, query: Query) -> list[Job]:
             values.append(value)
     index, known = _hint(db, query)
     where.append(known)
-    sql = f"select * from errands_jobs {index} where {' and '.join(where)} order by id desc limit ?"
+    sql = f"from errands_jobs {index} where {' and '.join(where)} order by id desc limit ?"
+    if query.group is not None and (query.queue, query.task, query.key, query.text) == NO_MORE:
+        # the index of groups has all that is asked for: only those that are found are read
+        sql = f"from errands_jobs where id in (select id {sql}) order by id desc"
+    sql = f"select * {sql}"
     return list(read(db, f"select {ROWS} from ({sql})", (*values, query.limit)))
 
 
