@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from errands import LimitUse, Order, State
 
@@ -24,6 +24,7 @@ LIMITS = (
     Column("Limit", "main"), Column("Running", "num"), Column("Kept back", "num"),
     Column("", "share"),
 )  # fmt: skip  # a table
+SECOND = timedelta(seconds=1)
 MOST, MOST_COUNTED = 100, 10_000  # limits that are shown, jobs that each is said to keep back
 PAUSED = (
     Column("What", "state"), Column("Name", "main"), Column("Since", "num quiet"), Column("", "act")
@@ -67,8 +68,9 @@ async def queue_table(
 
 
 def _age(visit: Visit, since: datetime | None) -> str:
-    """How long the job has been waiting that has for longest."""
-    return "" if since is None else took(visit.now - since)
+    """How long the job has been waiting that has for longest, if that is a second at least."""
+    age = visit.now - (since or visit.now)
+    return took(age) if age >= SECOND else ""
 
 
 def _late(hour: Span | None) -> str:
