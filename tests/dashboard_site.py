@@ -20,6 +20,7 @@ from errands import (
     Attempt,
     Errands,
     Job,
+    Limit,
     Outcome,
     Retry,
     State,
@@ -152,6 +153,12 @@ async def pack(order: int) -> int:
     return order
 
 
+@errands.task(name="orders.ship", queue="shipping", concurrency=Limit(1, per="carrier"))
+async def ship(carrier: str, order: int) -> None:
+    """One that has a limit."""
+    await asyncio.sleep(300)  # as if a carrier were slow
+
+
 @errands.schedule(every(seconds=20), "products", 0, name="reindex products")
 @errands.schedule(cron("0 3 * * *", tz="Europe/Zurich"), "people", 0, name="reindex people")
 async def again(collection: str, since: int) -> int:
@@ -226,6 +233,15 @@ def traced(kind: Kind, n: int, draw: random.Random) -> str:
 
 async def go_on() -> None:
     """Add what runs, waits and fails while somebody looks."""
+    await errands.options(group="catalogue").add_tasks(
+        [(reindex, ("products", "posts", "people")[n % 3], n) for n in range(60)]
+    )
+    await errands.options(group="shipping").add_tasks(
+        [(ship, ("swiss post", "dhl")[n % 3 == 0], n) for n in range(9)]
+    )
+    await errands.options(group="autumn sale", after=90_000, queue="mail").add_tasks(
+        [(send_receipt, 60_000 + n, f"customer{n}@example.org") for n in range(40)]
+    )
     for n in range(4):
         await errands.add_task(thumbnails, f"uploads/2026/11/product-0{2100 + n}.jpg", [128, 512])
     before = await errands.jobs(task="images.thumbnails", limit=1)
@@ -242,12 +258,6 @@ async def go_on() -> None:
         )
     await errands.add_tasks(
         [(deliver, f"https://partner-{n}.example/hooks", "order.paid", n) for n in range(5)]
-    )
-    await errands.options(group="catalogue").add_tasks(
-        [(reindex, ("products", "posts", "people")[n % 3], n) for n in range(60)]
-    )
-    await errands.options(group="autumn sale", after=90_000, queue="mail").add_tasks(
-        [(send_receipt, 60_000 + n, f"customer{n}@example.org") for n in range(40)]
     )
     for n in range(3):
         await errands.add_task(capture, f"ch_{n}", -n, "CHF", API_KEY)

@@ -433,15 +433,18 @@ def test_pictures_for_the_documentation(shop: Server, tmp_path: Path) -> None:
             with visit(shop, viewport=size, color_scheme=scheme) as visited:
                 for name, path in PICTURES:
                     visited.go(path)
-                    if name == "job":
+                    if name in ("job", "order"):
                         visited.page.locator("[data-row]").first.click()
                         expect(visited.page.locator("svg.lifeline")).to_be_visible()
+                    if name == "order":
+                        visited.page.locator(".graph").scroll_into_view_if_needed()
                     picture = folder / f"dashboard-{name}-{place}-{scheme}.png"
                     visited.page.screenshot(path=picture)
                     assert picture.stat().st_size > 10_000, "there is nothing to be seen"
 
 
 PICTURES = (
-    ("now", ""), ("jobs", "jobs"), ("job", "jobs?state=failed&task=webhooks.deliver&text=Trace"),
-    ("errors", "errors"), ("queues", "queues"),
+    ("jobs", "jobs"), ("job", "jobs?state=failed&task=webhooks.deliver&text=Trace"),
+    ("errors", "errors"), ("queues", "queues"), ("groups", "groups"),
+    ("group", "groups?group=catalogue"), ("order", "jobs?task=orders.pack"), ("now", ""),
 )  # fmt: skip  # a table
