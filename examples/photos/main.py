@@ -13,7 +13,6 @@ Drop a file that is no picture, and follow *Why it failed* to its job on the das
 # FastHTML's components have no types:
 # mypy: no-warn-return-any
 
-import json
 import os
 from datetime import UTC, datetime
 from pathlib import Path
@@ -260,8 +259,7 @@ def Bar(job: Job) -> FT:
 
 
 def Palette(job: Job) -> FT:
-    colours = json.loads(job.result or "[]")
-    return Div(*map(Swatch, colours), cls="strip")
+    return Div(*map(Swatch, errands.value(job)), cls="strip")
 
 
 def Swatch(colour: str) -> FT:
