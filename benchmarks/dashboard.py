@@ -29,6 +29,7 @@ N = int(os.environ.get("N", "1_000_000"))
 BATCH = 10_000
 VISITS = 60  # of each page
 MOST = 100.0  # milliseconds, 95 times of 100
+GROUP = 10_000  # jobs of one group
 QUEUES = ("default", "mail", "payments", "webhooks")
 ERROR = "Traceback (most recent call last):\n" + '  File "/app/shop.py", line 7, in call\n' * 9
 
@@ -44,6 +45,7 @@ def jobs(now: datetime) -> Iterator[Job]:
             id=new_id(at), task=f"shop.task{n % 7}", payload=json.dumps({"order": n, "to": "ada"}),
             queue=QUEUES[n % len(QUEUES)], state=state, due_at=at, free_at=at, added_at=at,
             attempt=1, worker="w", started_at=at, finished_at=end, version=3,
+            group=f"import-{n // GROUP:06d}",
             history=(Attempt(1, "w", at, end, Outcome(str(state)), error),),
         )  # fmt: skip  # a row
 
@@ -96,7 +98,8 @@ async def measure(url: str) -> None:
     pages = (
         "", "jobs", "jobs?state=queued", "jobs?state=running", "jobs?state=failed",
         "jobs?state=cancelled", "jobs?queue=mail&task=shop.task3", "jobs?text=ada",
-        f"jobs/{failed}", "errors", "queues", "schedules", "services", "workers",
+        f"jobs/{failed}", "groups", "groups?group=import-000000", "errors", "queues",
+        "schedules", "services", "workers",
         "change?do=retry&state=failed",
     )  # fmt: skip  # a list
     errands = Errands(url)

@@ -20,6 +20,7 @@ from errands import (
     Attempt,
     Errands,
     Job,
+    Limit,
     Outcome,
     Retry,
     State,
@@ -146,6 +147,18 @@ async def deliver(url: str, event: str, order: int) -> None:
     raise ConnectionError(f"no route to {url}")
 
 
+@errands.task(name="orders.pack")
+async def pack(order: int) -> int:
+    """One that others come before, and after."""
+    return order
+
+
+@errands.task(name="orders.ship", queue="shipping", concurrency=Limit(1, per="carrier"))
+async def ship(carrier: str, order: int) -> None:
+    """One that has a limit."""
+    await asyncio.sleep(300)  # as if a carrier were slow
+
+
 @errands.schedule(every(seconds=20), "products", 0, name="reindex products")
 @errands.schedule(cron("0 3 * * *", tz="Europe/Zurich"), "people", 0, name="reindex people")
 async def again(collection: str, since: int) -> int:
@@ -220,8 +233,24 @@ def traced(kind: Kind, n: int, draw: random.Random) -> str:
 
 async def go_on() -> None:
     """Add what runs, waits and fails while somebody looks."""
+    await errands.options(group="catalogue").add_tasks(
+        [(reindex, ("products", "posts", "people")[n % 3], n) for n in range(60)]
+    )
+    await errands.options(group="shipping").add_tasks(
+        [(ship, ("swiss post", "dhl")[n % 3 == 0], n) for n in range(9)]
+    )
+    await errands.options(group="autumn sale", after=90_000, queue="mail").add_tasks(
+        [(send_receipt, 60_000 + n, f"customer{n}@example.org") for n in range(40)]
+    )
     for n in range(4):
         await errands.add_task(thumbnails, f"uploads/2026/11/product-0{2100 + n}.jpg", [128, 512])
+    before = await errands.jobs(task="images.thumbnails", limit=1)
+    before += await errands.jobs(task="webhooks.deliver", states=[State.FAILED], limit=1)
+    before += await errands.jobs(task="payments.capture", states=[State.DONE], limit=1)
+    [packed] = await errands.options(waits_for=before, if_failed="run").add_tasks([(pack, 50_000)])
+    await errands.options(waits_for=[packed]).add_tasks(
+        [(send_receipt, 50_200 + n, f"customer{n}@example.org") for n in range(40)]
+    )
     for n in range(9):
         await errands.add_task(send_receipt, 50_000 + n, f"customer{n}@example.org")
         await errands.options(after=900 + 60 * n).add_task(

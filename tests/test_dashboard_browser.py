@@ -28,7 +28,18 @@ SWITCHES = [
 ]  # fmt: skip  # a list
 PATIENCE = 30_000.0  # milliseconds
 HERE = Path(__file__).parent
-PAGES = ("", "jobs", "jobs?state=failed", "errors", "queues", "schedules", "services", "workers")
+PAGES = (
+    "",
+    "jobs",
+    "jobs?state=failed",
+    "groups",
+    "groups?group=catalogue",
+    "errors",
+    "queues",
+    "schedules",
+    "services",
+    "workers",
+)
 DESK, PHONE = {"width": 1280, "height": 860}, {"width": 390, "height": 844}
 
 Scheme = Literal["light", "dark"]
@@ -235,6 +246,25 @@ def test_a_queue_is_paused(shop: Server) -> None:
     shop.wait_for("resume who='ada'")
 
 
+def test_a_group_is_cancelled(shop: Server) -> None:
+    """From the list to its page; those that can be cancelled are counted, and then they are."""
+    with visit(shop) as visited:
+        page = visited.page
+        visited.go("groups")
+        visited.row("autumn").get_by_role("link", name="autumn").click()
+        expect(page.locator("h1")).to_have_text("autumn sale")
+        page.get_by_role("button", name="Cancel 40").click()
+        page.get_by_role("button", name="Cancel 40").click()
+        expect(page.locator("main > .head .badge")).to_have_text("done", timeout=PATIENCE)
+        visited.go("groups?group=autumn+sale")
+        expect(page.locator("main > .head")).to_contain_text("40 of 40")
+        page.get_by_role("link", name="Cancelled").click()
+        expect(page.locator("tbody .badge").first).to_have_text("cancelled")
+        expect(page.get_by_role("button", name="Retry 40")).to_be_visible()
+
+        visited.require_peace()
+
+
 def test_all_of_an_error_are_retried(shop: Server) -> None:
     """They are counted, retried by a job of its own, and queued."""
     with visit(shop) as visited:
@@ -393,10 +423,9 @@ def test_strange_texts_do_nothing(shop: Server) -> None:
         visited.require_peace()
 
 
-@pytest.mark.skipif("SCREENSHOTS" not in os.environ, reason="SCREENSHOTS names no folder")
-def test_pictures_for_the_documentation(shop: Server) -> None:
+def test_pictures_for_the_documentation(shop: Server, tmp_path: Path) -> None:
     """Each page, by day and by night, on a desk and on a phone."""
-    folder = Path(os.environ["SCREENSHOTS"])
+    folder = Path(os.environ.get("SCREENSHOTS") or tmp_path)
     folder.mkdir(parents=True, exist_ok=True)
     schemes: tuple[Scheme, ...] = ("light", "dark")
     for scheme in schemes:
@@ -404,13 +433,18 @@ def test_pictures_for_the_documentation(shop: Server) -> None:
             with visit(shop, viewport=size, color_scheme=scheme) as visited:
                 for name, path in PICTURES:
                     visited.go(path)
-                    if name == "job":
+                    if name in ("job", "order"):
                         visited.page.locator("[data-row]").first.click()
                         expect(visited.page.locator("svg.lifeline")).to_be_visible()
-                    visited.page.screenshot(path=folder / f"dashboard-{name}-{place}-{scheme}.png")
+                    if name == "order":
+                        visited.page.locator(".graph").scroll_into_view_if_needed()
+                    picture = folder / f"dashboard-{name}-{place}-{scheme}.png"
+                    visited.page.screenshot(path=picture)
+                    assert picture.stat().st_size > 10_000, "there is nothing to be seen"
 
 
 PICTURES = (
-    ("now", ""), ("jobs", "jobs"), ("job", "jobs?state=failed&task=webhooks.deliver&text=Trace"),
-    ("errors", "errors"), ("queues", "queues"),
+    ("jobs", "jobs"), ("job", "jobs?state=failed&task=webhooks.deliver&text=Trace"),
+    ("errors", "errors"), ("queues", "queues"), ("groups", "groups"),
+    ("group", "groups?group=catalogue"), ("order", "jobs?task=orders.pack"), ("now", ""),
 )  # fmt: skip  # a table

@@ -534,6 +534,35 @@ async def test_a_group_tells_how_far_it_is(errands: Errands) -> None:
     assert timedelta(0) <= group.finished_at - group.started_at < timedelta(seconds=20)
 
 
+async def test_the_children_of_a_job_are_told(errands: Errands, summing: Any) -> None:
+    """Those that wait for it, oldest first; of a job or of its id."""
+    async with errands:
+        *first, last = await errands.gather((summing, 1), (summing, 2), then=(summing, 3))
+        others = await errands.options(waits_for=first[:1]).add_tasks(
+            [(summing, n) for n in (4, 5)]
+        )
+
+        expected = {job.id: State.QUEUED for job in (last, *others)}
+        assert expected == await errands.children(first[0])
+        assert {last.id: State.QUEUED} == await errands.children(first[1].id)
+        assert [others[0].id] == list(await errands.children(first[0], after=last.id, limit=1))
+        assert {} == await errands.children(last)
+        with pytest.raises(ValueError, match="limit=0"):
+            await errands.children(last, limit=0)
+
+
+async def test_groups_are_named(errands: Errands, summing: Any) -> None:
+    """Those of one work stand together, the newest first."""
+    async with errands:
+        names = [await errands.map(summing, range(3)) for _ in range(3)]
+        await errands.map(summing, [1], group="!")
+
+        assert [*names[::-1], "!"] == await errands.groups()
+        assert names[:1] == await errands.groups(before=names[1], limit=1)
+        with pytest.raises(ValueError, match="limit=0"):
+            await errands.groups(limit=0)
+
+
 async def test_a_group_is_cancelled_as_a_whole(errands: Errands, summing: Any) -> None:
     """Those that wait, too."""
     async with errands:

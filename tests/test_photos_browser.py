@@ -150,6 +150,33 @@ def test_a_sample_reaches_its_end(darkroom: Darkroom) -> None:
     assert [] == visited.complaints
 
 
+def test_a_failure_leads_to_its_traceback_and_to_a_retry(darkroom: Darkroom) -> None:
+    """From the card to the job on the dashboard; with its file mended it is developed there."""
+    with visit(darkroom) as visited:
+        page = visited.page
+        page.locator("#drop input[type=file]").set_input_files(payload("bad.png", b"no picture"))
+        visited.wait_for_state("failed", "bad.png")
+        page.get_by_role("link", name="Why it failed").click()
+        expect(page.locator("h1")).to_have_text("photos.develop")
+        expect(page.locator("#attempt-0 pre")).to_contain_text("Traceback")
+        expect(page.locator("#attempt-0 pre")).to_contain_text("pictures.BrokenPicture")
+        (original,) = (
+            path for path in (darkroom.pictures / "originals").iterdir() if not path.suffix
+        )
+        original.write_bytes(picture())
+        page.get_by_role("button", name="Retry").click()
+        expect(page.locator("main > .head .badge")).to_have_text("done", timeout=PATIENCE)
+        page.goto(darkroom.server.url)
+        visited.wait_for_state("done", "bad.png")
+
+        expect(page.get_by_role("link", name="Why it failed")).to_have_count(0)
+        page.get_by_role("link", name="Behind the scenes").click()
+        expect(page.locator("h1")).to_have_text("Now")
+
+    assert {urlsplit(darkroom.server.url).netloc} == visited.hosts
+    assert [] == visited.complaints
+
+
 def test_an_open_page_outlives_the_server(tmp_path: Path) -> None:
     """The server is killed and comes back: the card on the page goes on to its end."""
     with Darkroom(tmp_path, pause=30) as first, visit(first) as visited:

@@ -240,6 +240,7 @@ async def test_tables_of_version_1_become_those_of_today(
     later = ", ".join(f"{schema}.{table}" for table in _pg_schema.LATER)
     postgres.execute(f"drop table {later}")
     postgres.execute(f"alter table {schema}.errands_workers drop column tasks")
+    postgres.execute(f"drop index {schema}.errands_bad")
     for column in (*_pg_schema.NEW, "is_awaited"):
         postgres.execute(f"alter table {schema}.errands_jobs drop column {column}")
     postgres.execute(f"update {schema}.errands_meta set value = 1 where name = 'schema'")

@@ -1,4 +1,4 @@
-"""The SQLite store looks for unfinished jobs where there are only those, and finds the same."""
+"""The SQLite store looks for unfinished jobs, and for bad ends, where there are only those."""
 
 from __future__ import annotations
 
@@ -44,11 +44,24 @@ async def test_the_same_jobs_are_found_by_every_way(
     await store.add(jobs)
     filters: list[dict[str, Any]] = [
         {}, {"queue": "a"}, {"task": "t", "queue": "b"}, {"key": "k1"}, {"key": "k8"},
-        {"group": "g1"}, {"text": '"1'}, {"queue": "a", "text": "none"},
+        {"group": "g1"}, {"group": "g1", "queue": "a"},
+        {"text": '"1'}, {"queue": "a", "text": "none"},
     ]  # fmt: skip  # a list
 
     for states, wanted in itertools.product(
-        ([State.QUEUED], [State.RUNNING], UNFINISHED, [State.DONE], [*State], []), filters
+        (
+            [State.QUEUED],
+            [State.RUNNING],
+            UNFINISHED,
+            [State.DONE],
+            [*State],
+            [],
+            [State.FAILED],
+            [State.CANCELLED],
+            [State.CANCELLED, State.FAILED],
+            [State.FAILED, State.DONE],
+        ),
+        filters,
     ):
         expected = [
             job.id

@@ -23,6 +23,7 @@ from errands import (
     Group,
     Heartbeat,
     Job,
+    LimitUse,
     OnConflict,
     Order,
     OrderKind,
@@ -254,9 +255,17 @@ class UnreliableStore:
         """See `Store.states`."""
         return await self._call("states", lambda: self.inner.states(ids))
 
+    async def children(self, job_id: str, after: str | None, limit: int) -> Mapping[str, State]:
+        """See `Store.children`."""
+        return await self._call("children", lambda: self.inner.children(job_id, after, limit))
+
     async def group(self, name: str) -> Group:
         """See `Store.group`."""
         return await self._call("group", lambda: self.inner.group(name))
+
+    async def groups(self, before: str | None, limit: int) -> list[str]:
+        """See `Store.groups`."""
+        return await self._call("groups", lambda: self.inner.groups(before, limit))
 
     async def find(self, query: Query) -> list[Job]:
         """See `Store.find`."""
@@ -273,6 +282,14 @@ class UnreliableStore:
     async def places(self, before: datetime) -> set[tuple[str, str]]:
         """See `Store.places`."""
         return await self._call("places", lambda: self.inner.places(before))
+
+    async def waiting_since(self, before: datetime) -> Mapping[str, datetime]:
+        """See `Store.waiting_since`."""
+        return await self._call("waiting_since", lambda: self.inner.waiting_since(before))
+
+    async def limits_in_use(self, limit: int, most: int) -> list[LimitUse]:
+        """See `Store.limits_in_use`."""
+        return await self._call("limits_in_use", lambda: self.inner.limits_in_use(limit, most))
 
     async def prune(self, before: datetime, limit: int) -> int:
         """See `Store.prune`."""

@@ -2,6 +2,7 @@
 
 Start it by `python examples/photos/main.py`, open http://127.0.0.1:5001 and drop some pictures.
 Stop it in the middle, by `kill -9` if you like: after the next start the work goes on.
+Drop a file that is no picture, and follow *Why it failed* to its job on the dashboard.
 
     PHOTOS_DIR      the folder for pictures, store and access log; `uploads` beside this file
     PHOTOS_PAUSE    seconds to rest at each step, so that people can watch; 0.4
@@ -30,6 +31,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from errands import Errands, Job, Retry, State, progress, track
+from errands.dashboard import dashboard
 from errands.fasthtml import BackgroundTasks, setup_errands
 
 HERE = Path(__file__).resolve().parent
@@ -105,6 +107,7 @@ app = FastHTML(
 )
 rt = app.route
 setup_errands(app, errands)
+app.mount("/errands", dashboard(errands))  # for this machine alone, as nobody logs in here
 app.mount("/static", StaticFiles(directory=HERE / "static"))
 app.mount("/samples", StaticFiles(directory=DRAWN, check_dir=False))
 app.mount("/thumbnails", StaticFiles(directory=THUMBNAILS, check_dir=False))
@@ -124,6 +127,7 @@ async def index() -> FT:
         DropZone(),
         Samples(),
         Section(*map(Card, jobs), id="cards"),
+        Footer(A("Behind the scenes", href="/errands/")),
         None if all(job.is_final for job in jobs) else reload,
         hx_on__send_error="this.classList.add('away')",
         hx_on__before_on_load="this.classList.remove('away')",
@@ -224,6 +228,7 @@ def Card(job: Job) -> FT:
         Palette(job) if job.state is State.DONE else Bar(job),
         Header(H2(name, title=name), Span(job.state, cls="state")),
         P(story(job)),
+        A("Why it failed", href=f"/errands/jobs/{job.id}") if job.state is State.FAILED else None,
         id=f"card-{photo}",
         cls=f"card {job.state}",
         **({} if job.is_final else poll),

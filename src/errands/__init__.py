@@ -12,7 +12,7 @@ from ._heartbeat import Heartbeat
 from ._history import Sketch, Tally
 from ._hooks import EventName, Hook
 from ._job import Attempt, Job, Outcome, Progress, State, new_id
-from ._limit import Limit, Limits, Rate
+from ._limit import Limit, Limits, LimitUse, Rate
 from ._moving import Move, move
 from ._order import Order, OrderKind
 from ._retry import Retry
@@ -51,6 +51,7 @@ __all__ = [
     "Hook",
     "Job",
     "Limit",
+    "LimitUse",
     "Limits",
     "Middleware",
     "Move",

@@ -13,6 +13,7 @@ from ._door import Door
 from ._engine import Engine
 from ._heartbeat import Heartbeat
 from ._job import Job
+from ._limit import Limits
 from ._options import Options
 
 
@@ -51,6 +52,11 @@ class Behind:
     def tasks(self) -> list[str]:
         """The names of the tasks that this process has declared, sorted."""
         return sorted(self._engine.tasks)
+
+    @property
+    def limits(self) -> Mapping[str, Limits]:
+        """The limits of the tasks that this process has declared, by their names."""
+        return self._engine.tasks.limits
 
     @property
     def worker(self) -> Heartbeat | None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Callable, Iterable
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from typing import Any, TypeVar, overload
 
 from ._adding import Adding, Call
 from ._engine import Engine
 from ._group import Group
-from ._job import Job
+from ._job import Job, State
+from ._results import id_of
 
 T = TypeVar("T")
 
@@ -26,6 +27,34 @@ class Grouping:
         A group that nobody knows has no jobs.
         """
         return await self._engine.store.group(name)
+
+    async def groups(self, *, before: str | None = None, limit: int = 50) -> list[str]:
+        """The names of the groups that have jobs, backward by name.
+
+        Those that `map` has named stand with their task, newest first.
+
+        Args:
+            before: The last name of the page before.
+            limit: How many at most.
+        """
+        if limit < 1:
+            raise ValueError(f"groups(limit={limit!r}): expected 1 or more")
+        return await self._engine.store.groups(before, limit)
+
+    async def children(
+        self, job: Job | str, *, after: str | None = None, limit: int = 50
+    ) -> Mapping[str, State]:
+        """The states of the jobs that wait for this one, or waited, by id, oldest first.
+
+        Args:
+            after: The last id of the page before.
+            limit: How many at most.
+
+        The other way round are a job's `waits_for`.
+        """
+        if limit < 1:
+            raise ValueError(f"children(limit={limit!r}): expected 1 or more")
+        return await self._engine.store.children(id_of(job), after, limit)
 
     async def chain(self, *calls: Call) -> list[Job]:
         """Keep calls that run one after the other, all of them or none.

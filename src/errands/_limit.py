@@ -102,6 +102,23 @@ class Rate:
         return round((self.window + min(self.window / LATE, LATEST)).total_seconds() * 1000)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitUse:
+    """How far one limit is used.
+
+    Attributes:
+        key: What is counted together: `limit:app.mail`, `rate:app.mail:customer_id=42`.
+        task: Whose jobs those are.
+        running: How many of them run; of a rate, which counts starts, 0.
+        blocked: How many are kept back.
+    """
+
+    key: str
+    task: str
+    running: int
+    blocked: int
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """The limits of one task."""

@@ -10,11 +10,14 @@ from ._engine import Engine
 from ._heartbeat import Heartbeat
 from ._history import KEPT, MINUTE, STEPS, Tally
 from ._job import Job, State, id_of
+from ._limit import LimitUse
 from ._options import Seconds, seconds
 from ._results import result
 from ._schedule import Schedule
 from ._spec import Spec
 from ._store import Query
+
+MOST_COUNTED = 10_000  # jobs that one limit keeps back
 
 
 class Looking:
@@ -65,6 +68,21 @@ class Looking:
     async def count(self) -> Mapping[tuple[str, State], int]:
         """How many jobs each queue has in each state; a missing pair has none."""
         return await self._engine.store.count()
+
+    async def waiting_since(self) -> Mapping[str, datetime]:
+        """Since when the job of each queue could start that could for longest, and waits still.
+
+        A queue without such a job is missing; one that is paused is there.
+        """
+        return await self._engine.store.waiting_since(self._engine.clock.now())
+
+    async def limits_in_use(self, *, limit: int = 100) -> list[LimitUse]:
+        """The limits by which jobs run or are kept back just now, by key.
+
+        Args:
+            limit: How many at most. Of each 10,000 jobs are counted that are kept back.
+        """
+        return await self._engine.store.limits_in_use(limit, MOST_COUNTED)
 
     async def workers(self) -> list[Heartbeat]:
         """The workers of all processes on this store, newest first.

@@ -19,7 +19,7 @@ from ._group import Group
 from ._heartbeat import Heartbeat
 from ._history import Tally
 from ._job import Job, State
-from ._limit import Limits
+from ._limit import Limits, LimitUse
 from ._order import Order, OrderKind
 from ._schedule import Schedule
 
@@ -201,8 +201,26 @@ class Store(Protocol):
         """The state of each job of these ids; one that there is not is missing."""
         ...
 
+    async def children(self, job_id: str, after: str | None, limit: int) -> Mapping[str, State]:
+        """The states of the jobs that have this one among their `waits_for`, by id, upward.
+
+        Args:
+            after: Only ids that sort above this one: the next page.
+        """
+        ...
+
     async def group(self, name: str) -> Group:
         """How far the jobs of a group are. This is asked often, and must not read the jobs."""
+        ...
+
+    async def groups(self, before: str | None, limit: int) -> list[str]:
+        """The names of the groups that have jobs, backward in the order of their characters.
+
+        This must not read the jobs.
+
+        Args:
+            before: Only names that sort below this one: the next page.
+        """
         ...
 
     async def find(self, query: Query) -> list[Job]:
@@ -219,6 +237,23 @@ class Store(Protocol):
 
     async def places(self, before: datetime) -> set[tuple[str, str]]:
         """The queues and tasks, not paused, that have jobs which were free by then."""
+        ...
+
+    async def waiting_since(self, before: datetime) -> Mapping[str, datetime]:
+        """Since when the job of each queue is free that has been for longest.
+
+        Only what was free by `before` counts, in paused queues as well. This must not read the
+        jobs.
+        """
+        ...
+
+    async def limits_in_use(self, limit: int, most: int) -> list[LimitUse]:
+        """The limits by whose keys jobs run or are kept back, by key.
+
+        Args:
+            limit: How many at most.
+            most: How many jobs that are kept back are counted of each.
+        """
         ...
 
     async def prune(self, before: datetime, limit: int) -> int:

@@ -26,6 +26,7 @@ PAGES: Mapping[str, PageOf] = {
     "/jobs": _pages.jobs_page,
     "/jobs/{job_id}": _pages.job_page,
     "/change": _pages.change_page,
+    "/groups": _pages.groups_page,
     "/errors": _pages.errors_page,
     "/queues": _pages.queues_page,
     "/schedules": _pages.schedules_page,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import groupby
 
@@ -17,9 +17,9 @@ from ._writing import update, write
 FOR_GOOD = ms(NEVER)  # when those are free that are blocked
 Place = tuple[str, int, str]  # queue, priority, task
 
-# Every queue, priority and task that has a job and is not paused, found by skipping through the
+# Every queue, priority and task that has a job, found by skipping through the
 # index: so that no number of jobs of tasks that a worker does not know stands in its way.
-PLACES = f"""
+ALL_PLACES = f"""
 with recursive queues (queue) as (
     select min(queue) from errands_jobs where {UNFINISHED}
     union all
@@ -45,6 +45,9 @@ with recursive queues (queue) as (
     from places where task is not null
 )
 select json_group_array(json_array(queue, priority, task)) from places where task is not null
+"""
+# Those that are not paused.
+PLACES = f"""{ALL_PLACES}
 and queue not in (select name from errands_orders where kind = 'queue')
 and task not in (select name from errands_orders where kind = 'task')
 """
@@ -70,6 +73,15 @@ def places(db: Database, calls: list[datetime]) -> list[set[tuple[str, str]]]:
             if free is not None and free <= ms(before)
         }
         for before in calls
+    ]
+
+
+def waiting_since(db: Database, calls: list[datetime]) -> list[Mapping[str, datetime]]:
+    """See `Store.waiting_since`."""
+    found = [(place[0], one(db, NEXT, place)) for place in decode(one(db, ALL_PLACES))]
+    first = sorted(((free, queue) for queue, free in found if free is not None), reverse=True)
+    return [
+        {queue: instant(free) for free, queue in first if free <= ms(before)} for before in calls
     ]
 
 

@@ -71,6 +71,10 @@ class Groups:
         ended = self._first(name, tally.ends, _before_never)
         return Group.of(name, counts, started, None if ended is None else NEVER - ended)
 
+    def names(self, before: str | None, limit: int) -> list[str]:
+        """See `Store.groups`."""
+        return heapq.nlargest(limit, (n for n in self._tallies if before is None or n < before))
+
     def _first(self, name: str, heap: list[Any], told: Callable[[Job], Any]) -> Any:
         """The least entry whose job still says so."""
         while heap:

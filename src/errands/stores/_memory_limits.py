@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from itertools import islice
 
 from .._job import WAITING, Job, State
-from .._limit import is_limited
+from .._limit import LimitUse, is_limited
 from .._quota import Entry, Quota
 from .._store import Claim
 from ._rows import instant
@@ -25,7 +26,7 @@ class Ledger:
 
     def __init__(self) -> None:
         """Know of no job."""
-        self._running: defaultdict[str, set[str]] = defaultdict(set)
+        self._running: defaultdict[str, dict[str, Job]] = defaultdict(dict)
         self._blocked: defaultdict[str, dict[str, Job]] = defaultdict(dict)
         self._taken: dict[str, list[Entry]] = {}
         self._after = WAITING
@@ -33,13 +34,13 @@ class Ledger:
     def note(self, before: Job | None, after: Job | None) -> None:
         """A job is now as it is `after`; `None` is not there."""
         if before is not None and before.concurrency_key:
-            self._running[before.concurrency_key].discard(before.id)
+            self._running[before.concurrency_key].pop(before.id, None)
         if before is not None and before.blocked_by:
             del self._blocked[before.blocked_by][before.id]
             if not self._blocked[before.blocked_by]:
                 del self._blocked[before.blocked_by]
         if after is not None and after.concurrency_key and after.state is State.RUNNING:
-            self._running[after.concurrency_key].add(after.id)
+            self._running[after.concurrency_key][after.id] = after
         if after is not None and after.blocked_by:
             self._blocked[after.blocked_by][after.id] = after
 
@@ -89,6 +90,17 @@ class Ledger:
             else:
                 freed += self._free_of(key, PORTION, put)
         return freed + self._free(quota, PORTION, put)
+
+    def in_use(self, limit: int, most: int) -> list[LimitUse]:
+        """See `Store.limits_in_use`."""
+        running = {key for key, ids in self._running.items() if ids}
+        blocked = {key for key in self._blocked if key != WAITING}
+        return [self._use(key, most) for key in sorted(running | blocked)[:limit]]
+
+    def _use(self, key: str, most: int) -> LimitUse:
+        running, blocked = self._running.get(key, {}), self._blocked.get(key, {})
+        task = next(iter((*running.values(), *islice(blocked.values(), 1)))).task
+        return LimitUse(key=key, task=task, running=len(running), blocked=min(len(blocked), most))
 
     def _block(self, call: Claim, refused: list[tuple[Job, str]], due: Due, put: Put) -> None:
         for job, by in refused:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import chain
@@ -46,6 +47,11 @@ class Waits:
         for child in children:
             self._owed[child].discard(job_id)
         return [job for child in children if self._is_free(job := self._jobs[child])]
+
+    def children(self, job_id: str, after: str | None, limit: int) -> dict[str, State]:
+        """See `Store.children`."""
+        later = (each for each in self._children.get(job_id, ()) if each > (after or ""))
+        return self.states(heapq.nsmallest(limit, (each for each in later if each in self._jobs)))
 
     def is_needed(self, job_id: str) -> bool:
         """Whether a job that has not ended may look at this one."""

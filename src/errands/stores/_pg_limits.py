@@ -13,11 +13,11 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from .._job import NEVER, WAITING, Job, State
-from .._limit import is_limited
+from .._limit import LimitUse, is_limited
 from .._quota import Bucket, Quota
 from .._store import Claim
 from . import _pg_sql, _rates
-from ._pg_link import Row, Session
+from ._pg_link import PLAIN_PLANS, Row, Session, apply
 from ._pg_statements import CLAIM_THESE, CLAIM_WITHIN, UPDATE, ids_of, wanted
 from ._rows import CHANGING, NAMES, UNFINISHED, as_job, as_json, changed, ms
 from ._waits import Saved
@@ -91,11 +91,30 @@ with recursive given (blocker) as (
 )
 select blocker from given where blocker is not null limit {KEYS}
 """
+RUNNING_BY = """
+select concurrency_key, min(task), count(*) from errands_jobs
+where concurrency_key is not null and state = 'running' group by concurrency_key
+"""
+BLOCKED_BY = """
+select given.blocker,
+(select b.task from errands_jobs as b where b.blocked_by = given.blocker limit 1),
+(select count(*) from (
+    select from errands_jobs as b where b.blocked_by = given.blocker limit %(most)s::bigint
+ ) as counted)
+from unnest(%(keys)s::text[]) as given (blocker)
+"""
 FIRST_ROWS = f"""
 select given.blocker, first.* from unnest(%(keys)s::text[]) as given (blocker) cross join lateral (
     select {NAMES} from errands_jobs as b where {FIRST.format("given.blocker")} limit 1
 ) as first
 """
+
+
+async def in_use(session: Session, calls: list[tuple[int, int]]) -> list[list[LimitUse]]:
+    """See `Store.limits_in_use`."""
+    async with session.transaction():
+        await apply(session.connection, PLAIN_PLANS, is_local=True)  # as for groups
+        return [await _in_use(session, limit, most) for limit, most in calls]
 
 
 async def claim(session: Session, calls: list[Claim]) -> list[list[Job]]:
@@ -143,6 +162,22 @@ async def forget(session: Session, calls: list[datetime]) -> list[None]:
     """Forget the buckets that were full again by then."""
     await session.rows(FORGET, {"before": ms(max(calls))})
     return [None] * len(calls)
+
+
+async def _in_use(session: Session, limit: int, most: int) -> list[LimitUse]:
+    running = {key: (task, number) for key, task, number in await session.rows(RUNNING_BY)}
+    blocked, last = set[str](), WAITING
+    while len(blocked) < limit and (rows := await session.rows(NEXT_KEYS, {"after": last})):
+        blocked |= {key for (key,) in rows}
+        last = max(blocked)
+    keys = sorted(running.keys() | blocked)[:limit]
+    kept_back = await session.rows(BLOCKED_BY, {"keys": keys, "most": most})
+    uses = []
+    for key, its, number in kept_back:
+        task, runs = running.get(key, (its, 0))
+        if task is not None:  # or its last job has gone meanwhile
+            uses.append(LimitUse(key=key, task=task, running=runs, blocked=number))
+    return sorted(uses, key=lambda use: use.key)
 
 
 async def _claim(session: Session, call: Claim) -> list[Job]:

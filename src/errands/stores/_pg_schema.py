@@ -39,6 +39,9 @@ LATER_COLUMNS = (  # that older versions did not have
     'concurrency_key text collate "C"', 'rate_key text collate "C"', "is_cancelling bigint",
     'blocked_by text collate "C"',
 )  # fmt: skip  # a row
+BAD = """
+create index errands_bad on errands_jobs (state, id) where state in ('failed', 'cancelled');
+"""
 LIMITS = """
 create index errands_limited on errands_jobs (concurrency_key)
     where concurrency_key is not null and state = 'running';
@@ -71,6 +74,7 @@ create table errands_workers (
     slots bigint not null, running bigint not null, version text not null,
     started_at bigint not null, seen_at bigint not null, gone_at bigint, tasks text
 );
+{BAD}
 {GROUPS}
 {LIMITS}
 {WAITS}
@@ -102,7 +106,7 @@ UPGRADES: Mapping[int, str] = {  # from this version to the next
     1: SCHEDULES,
     2: "".join(f"alter table errands_jobs add column {each};" for each in LATER_COLUMNS)
     + f"{GROUPS} {WAITS} {ORDERS} alter table errands_workers add column tasks text; {HISTORY}"
-    + LIMITS,
+    + f"{LIMITS} {BAD}",
 }
 
 LOCK = "select pg_advisory_xact_lock(hashtextextended(%(name)s, 0))"

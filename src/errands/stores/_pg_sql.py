@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -29,6 +30,7 @@ from ._pg_statements import (
     REPORT,
     RESCUE,
     SECRET,
+    SINCE,
     TIME,
     UPDATE,
     UPDATE_AWAITED,
@@ -44,6 +46,8 @@ from ._rows import CHANGING, NAMES, as_job, changed, instant, is_stored, ms, rep
 from ._secret import NAMES as SECRETS
 from ._secret import joined, new_rows
 from ._waits import Saved, are_kept_back, is_kept_back
+
+BADLY = {State.FAILED, State.CANCELLED}
 
 
 async def claim(trail: Trail, session: Session, calls: list[Claim]) -> list[list[Job]]:
@@ -106,7 +110,7 @@ async def get(session: Session, ids: list[str]) -> list[Job | None]:
 
 async def find(session: Session, queries: list[Query]) -> list[list[Job]]:
     """See `Store.find`."""
-    return [[as_job(row) for row in await _found(session, query)] for query in queries]
+    return [await _find(session, query) for query in queries]
 
 
 async def count(session: Session, calls: list[None]) -> list[Mapping[tuple[str, State], int]]:
@@ -127,6 +131,16 @@ async def places(session: Session, calls: list[datetime]) -> list[set[tuple[str,
     """See `Store.places`."""
     return [
         {(queue, task) for queue, task in await session.rows(WAITING, {"before": ms(before)})}
+        for before in calls
+    ]
+
+
+async def waiting_since(
+    session: Session, calls: list[datetime]
+) -> list[Mapping[str, datetime | None]]:
+    """See `Store.waiting_since`."""
+    return [
+        {queue: instant(free) for queue, free in await session.rows(SINCE, {"before": ms(before)})}
         for before in calls
     ]
 
@@ -215,9 +229,20 @@ def _quoted(schema: str) -> str:
     return '"{}"'.format(schema.replace('"', '""'))
 
 
+async def _find(session: Session, query: Query) -> list[Job]:
+    """Those that failed or were cancelled are looked for by state: there are few, as a rule."""
+    parts = [query]
+    if set(query.states) == BADLY:
+        parts = [replace(query, states=[state]) for state in BADLY]
+    found = [as_job(row) for part in parts for row in await _found(session, part)]
+    return sorted(found, key=lambda job: job.id, reverse=True)[: query.limit]
+
+
 async def _found(session: Session, query: Query) -> list[Row]:
     where, values = ["true"], dict[str, Any](limit=query.limit)
-    if query.states:
+    if len(set(query.states)) == 1:  # in the words of an index, so that it is known to have them
+        where.append(f"state = '{State(min(query.states))}'")
+    elif query.states:
         where.append("state = any(%(states)s::text[])")
         values["states"] = [str(state) for state in query.states]
     if query.text is not None:

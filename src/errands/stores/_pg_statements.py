@@ -185,6 +185,14 @@ select distinct place.queue, place.task from place cross join lateral (
 ) as next
 where {AWAKE} and next.free_at <= %(before)s
 """
+SINCE = f"""
+with recursive {ALL_PLACES}
+select place.queue, min(next.free_at) from place cross join lateral (
+    select j.free_at from errands_jobs as j
+    where {AT_PLACE.format("place")} order by j.free_at, j.id limit 1
+) as next
+where next.free_at <= %(before)s group by place.queue
+"""
 BACKLOG = f"""
 select count(*) from (
     select from errands_jobs where {UNFINISHED} and queue = %(queue)s limit %(most)s::bigint

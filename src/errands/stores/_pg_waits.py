@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from .._job import WAITING, Job, State
-from ._pg_link import Session
+from ._pg_link import PLAIN_PLANS, Session, apply
 from ._rows import STATES, as_json, ms
 from ._waits import Pair, pairs_of, parents_of, refusal_of_circle
 
@@ -24,6 +24,10 @@ alter table errands_jobs add column is_awaited boolean;
 """
 GIVEN = "any(%(ids)s::text[])"
 STATES_OF = f"select id, state from errands_jobs where id = {GIVEN}"
+CHILDREN_OF = """
+select w.child, j.state from errands_waits as w join errands_jobs as j on j.id = w.child
+where w.parent = %(id)s and w.child > %(after)s order by w.child limit %(limit)s
+"""
 LOCK = f"{STATES_OF} order by id for no key update"
 END = f"update errands_waits set is_over = true where parent = {GIVEN} returning child"
 FREE = f"""
@@ -55,6 +59,21 @@ select 1 from above where id = %(id)s limit 1
 async def states(session: Session, calls: list[Sequence[str]]) -> list[Mapping[str, State]]:
     """See `Store.states`."""
     return [await _states(session, STATES_OF, ids) for ids in calls]
+
+
+async def children(
+    session: Session, calls: list[tuple[str, str | None, int]]
+) -> list[Mapping[str, State]]:
+    """See `Store.children`."""
+    answers = list[Mapping[str, State]]()
+    async with session.transaction():
+        # or the planner, which has not looked at the tables yet, reads all of their rows
+        await apply(session.connection, PLAIN_PLANS, is_local=True)
+        for job_id, after, limit in calls:
+            values = {"id": job_id, "after": after or "", "limit": limit}
+            rows = await session.rows(CHILDREN_OF, values)
+            answers.append({child: STATES[state] for child, state in rows})
+    return answers
 
 
 async def locked(session: Session, ids: Sequence[str]) -> dict[str, State]:

@@ -8,7 +8,9 @@ one JSON array.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
+from itertools import chain
 from typing import Any
 
 from .._job import Job, State
@@ -43,6 +45,8 @@ VERSION = 4  # of the tables below; a change adds a step to `UPGRADES`
 FREE = f"""
 create index errands_free on errands_jobs (queue, priority, task, free_at) where {UNFINISHED};
 """
+ENDED_BADLY = "state in ('failed', 'cancelled')"
+BAD = f"create index errands_bad on errands_jobs (state, id) where {ENDED_BADLY};"
 LATER = (  # columns that older versions did not have
     "group_name text", "waits_for text", "runs_anyway integer", "concurrency_key text",
     "rate_key text", "is_cancelling integer", "blocked_by text",
@@ -59,6 +63,7 @@ create table errands_jobs (
 create unique index errands_key on errands_jobs (key) where key is not null and {UNFINISHED};
 create index errands_held on errands_jobs (worker) where state = 'running';
 create index errands_finished on errands_jobs (finished_at) where {FINISHED};
+{BAD}
 {_sql_groups.TABLE}
 {_sql_waits.TABLE}
 {_sql_limits.INDEXES}
@@ -70,13 +75,15 @@ create index errands_finished on errands_jobs (finished_at) where {FINISHED};
 insert into errands_meta values ('schema', {VERSION});
 """
 WAITING = 2_000  # unfinished jobs from which on they are looked for in the order of all ids
+NO_MORE = (None, None, None, None)
+BADLY = {State.FAILED, State.CANCELLED}
 OURS = ("errands_meta", "errands_jobs")
 UPGRADES: Mapping[int, str] = {  # from this version to the next
     1: f"{_sql_workers.TABLE} drop index if exists errands_free; {FREE}",  # at first without tasks
     2: _sql_schedules.TABLE,
     3: "".join(f"alter table errands_jobs add column {each};" for each in LATER)
     + f"{_sql_groups.TABLE} {_sql_waits.TABLE} {_sql_orders.TABLE} {_sql_workers.AGAIN}"
-    + f"{_sql_history.TABLE} {_sql_limits.INDEXES} {_sql_limits.TABLE}",
+    + f"{_sql_history.TABLE} {_sql_limits.INDEXES} {_sql_limits.TABLE} {BAD}",
 }
 
 
@@ -184,7 +191,7 @@ def get(db: Database, ids: list[str]) -> list[Job | None]:
 
 def find(db: Database, queries: list[Query]) -> list[list[Job]]:
     """See `Store.find`."""
-    return [_find(db, query) for query in queries]
+    return [_found(db, query) for query in queries]
 
 
 def count(db: Database, calls: list[None]) -> list[Mapping[tuple[str, State], int]]:
@@ -239,6 +246,15 @@ def _require(db: Database, path: str, table: str, columns: Sequence[str]) -> Non
         raise NotAStore(f"{path}: its {table} was not made by Errands. Name another file.")
 
 
+def _found(db: Database, query: Query) -> list[Job]:
+    """Those that failed or were cancelled are looked for by state: there are few, as a rule."""
+    states = set(query.states)
+    if states != BADLY:
+        return _find(db, query)
+    each = [_find(db, replace(query, states=[state])) for state in states]
+    return sorted(chain(*each), key=lambda job: job.id, reverse=True)[: query.limit]
+
+
 def _find(db: Database, query: Query) -> list[Job]:
     where, values = ["true"], list[Any]()
     if query.states:
@@ -259,7 +275,11 @@ def _find(db: Database, query: Query) -> list[Job]:
             values.append(value)
     index, known = _hint(db, query)
     where.append(known)
-    sql = f"select * from errands_jobs {index} where {' and '.join(where)} order by id desc limit ?"
+    sql = f"from errands_jobs {index} where {' and '.join(where)} order by id desc limit ?"
+    if query.group is not None and (query.queue, query.task, query.key, query.text) == NO_MORE:
+        # the index of groups has all that is asked for: only those that are found are read
+        sql = f"from errands_jobs where id in (select id {sql}) order by id desc"
+    sql = f"select * {sql}"
     return list(read(db, f"select {ROWS} from ({sql})", (*values, query.limit)))
 
 
@@ -269,7 +289,11 @@ def _hint(db: Database, query: Query) -> tuple[str, str]:
     The order of the ids is best, but where few jobs are meant: it would pass by all others.
     """
     states = set(query.states)
-    if not states or not states <= {State.QUEUED, State.RUNNING} or query.group is not None:
+    if not states or query.group is not None:
+        return "", "true"
+    if states < BADLY:
+        return "indexed by errands_bad", f"{ENDED_BADLY} and state = '{min(states)}'"
+    if not states <= {State.QUEUED, State.RUNNING}:
         return "", "true"
     if query.key is not None:
         return "indexed by errands_key", f"key is not null and {UNFINISHED}"

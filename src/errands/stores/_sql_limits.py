@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 
 from .._job import NEVER, WAITING, Job, State
-from .._limit import is_limited
+from .._limit import LimitUse, is_limited
 from .._quota import Quota
 from .._store import Claim
 from . import _rates
@@ -83,10 +83,23 @@ with recursive given (blocker) as (
 )
 select json_group_array(blocker) from given where blocker is not null
 """
+RUNNING_BY = """
+select json_group_array(json_array(concurrency_key, number, task)) from (
+    select concurrency_key, count(*) as number, min(task) as task from errands_jobs
+    where concurrency_key is not null and state = 'running' group by concurrency_key
+)
+"""
+TASK_OF = "select task from errands_jobs where blocked_by = ? limit 1"
+BLOCKED_BY = "select count(*) from (select 1 from errands_jobs where blocked_by = ? limit ?)"
 FIRST_ROW = f"""
 select {ROWS} from (select * from errands_jobs where blocked_by = ? order by priority desc,
 due_at, id limit 1)
 """
+
+
+def in_use(db: Database, calls: list[tuple[int, int]]) -> list[list[LimitUse]]:
+    """See `Store.limits_in_use`."""
+    return [_in_use(db, limit, most) for limit, most in calls]
 
 
 def claim(db: Database, call: Claim, look: Callable[[int], Sequence[Job]]) -> list[Job]:
@@ -193,6 +206,20 @@ def _free(db: Database, quota: Quota, most: int) -> int:
         elif (again := quota.next(key)) is not None:
             db.execute(REMIND, (again, key, again))
     return freed
+
+
+def _in_use(db: Database, limit: int, most: int) -> list[LimitUse]:
+    running = {key: (number, task) for key, number, task in decode(one(db, RUNNING_BY))}
+    blocked, last = set[str](), WAITING
+    while len(blocked) < limit and (keys := decode(one(db, NEXT_KEYS, (last,)))):
+        blocked |= set(keys)
+        last = max(keys)
+    uses = []
+    for key in sorted(running.keys() | blocked)[:limit]:
+        number, task = running.get(key) or (0, one(db, TASK_OF, (key,)))
+        kept_back = one(db, BLOCKED_BY, (key, most)) if key in blocked else 0
+        uses.append(LimitUse(key=key, task=task, running=number, blocked=kept_back))
+    return uses
 
 
 def is_out(job: Job) -> bool:

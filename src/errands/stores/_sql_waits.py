@@ -21,6 +21,14 @@ alter table errands_jobs add column is_awaited integer;
 GIVEN = "(select value from json_each(?))"
 CHILDREN = f"(select child from errands_waits where parent in {GIVEN})"
 STATES_OF = f"select json_group_object(id, state) from errands_jobs where id in {GIVEN}"
+CHILDREN_OF = """
+select json_group_array(json_array(id, state)) from (
+    select errands_jobs.id, errands_jobs.state from errands_waits
+    cross join errands_jobs on errands_jobs.id = errands_waits.child
+    where errands_waits.parent = ? and errands_waits.child > ?
+    order by errands_waits.child limit ?
+)
+"""
 REMEMBER = """
 insert into errands_waits
 select json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]')
@@ -59,6 +67,15 @@ def states_of(db: Database, ids: Sequence[str]) -> dict[str, State]:
     """The states of the jobs of these ids."""
     found = decode(one(db, STATES_OF, (as_json(ids),)))
     return {job_id: STATES[state] for job_id, state in found.items()}
+
+
+def children(db: Database, calls: list[tuple[str, str | None, int]]) -> list[Mapping[str, State]]:
+    """See `Store.children`."""
+    answers = list[Mapping[str, State]]()
+    for job_id, after, limit in calls:
+        found = decode(one(db, CHILDREN_OF, (job_id, after or "", limit)))
+        answers.append({child: STATES[state] for child, state in found})
+    return answers
 
 
 def save(db: Database, jobs: Sequence[Job]) -> Saved:

@@ -14,6 +14,7 @@ from typing import Any, Self
 from .._clock import local_time
 from .._group import Group
 from .._job import NEVER, Job, State
+from .._limit import LimitUse
 from .._store import Claim, OnConflict, Query, rival_within
 from ..errors import JobExists, UnfitConnection
 from ._bell import Bell, is_news
@@ -167,10 +168,20 @@ class MemoryStore(Records):
         with self._lock:
             return self._waits.states(ids)
 
+    async def children(self, job_id: str, after: str | None, limit: int) -> Mapping[str, State]:
+        """See `Store.children`."""
+        with self._lock:
+            return self._waits.children(job_id, after, limit)
+
     async def group(self, name: str) -> Group:
         """See `Store.group`."""
         with self._lock:
             return self._groups.group(name)
+
+    async def groups(self, before: str | None, limit: int) -> list[str]:
+        """See `Store.groups`."""
+        with self._lock:
+            return self._groups.names(before, limit)
 
     async def find(self, query: Query) -> list[Job]:
         """See `Store.find`."""
@@ -198,6 +209,18 @@ class MemoryStore(Records):
             for job in waiting
             if ("queue", job.queue) not in paused and ("task", job.task) not in paused
         }
+
+    async def waiting_since(self, before: datetime) -> Mapping[str, datetime]:
+        """See `Store.waiting_since`."""
+        with self._lock:
+            free = [j for j in self._jobs.values() if not j.is_final and j.free_at <= before]
+        first = sorted(free, key=lambda job: job.free_at, reverse=True)
+        return {job.queue: job.free_at for job in first}
+
+    async def limits_in_use(self, limit: int, most: int) -> list[LimitUse]:
+        """See `Store.limits_in_use`."""
+        with self._lock:
+            return self._ledger.in_use(limit, most)
 
     async def prune(self, before: datetime, limit: int) -> int:
         """See `Store.prune`."""

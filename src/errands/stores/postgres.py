@@ -16,6 +16,7 @@ from .._group import Group
 from .._heartbeat import Heartbeat
 from .._history import Tally
 from .._job import WAITING, Job, State
+from .._limit import LimitUse
 from .._order import Order, OrderKind
 from .._schedule import Schedule
 from .._store import Claim, OnConflict, Query
@@ -202,11 +203,22 @@ class PostgresStore:
         known = [each for each in ids if "\0" not in each]  # as above
         return await self._looking.call(_pg_waits.states, known)  # type: ignore[no-any-return]  # as above
 
+    async def children(self, job_id: str, after: str | None, limit: int) -> Mapping[str, State]:
+        """See `Store.children`."""
+        if "\0" in job_id:  # as above
+            return {}
+        call = (job_id, after, limit)
+        return await self._looking.call(_pg_waits.children, call)  # type: ignore[no-any-return]  # as above
+
     async def group(self, name: str) -> Group:
         """See `Store.group`."""
         if "\0" in name:  # as above
             return Group(name=name, counts={})
         return await self._looking.call(_pg_groups.group, name)  # type: ignore[no-any-return]  # as above
+
+    async def groups(self, before: str | None, limit: int) -> list[str]:
+        """See `Store.groups`."""
+        return await self._looking.call(_pg_groups.groups, (before, limit))  # type: ignore[no-any-return]  # as above
 
     async def find(self, query: Query) -> list[Job]:
         """See `Store.find`."""
@@ -226,6 +238,14 @@ class PostgresStore:
     async def places(self, before: datetime) -> set[tuple[str, str]]:
         """See `Store.places`."""
         return await self._looking.call(_pg_sql.places, before)  # type: ignore[no-any-return]  # as above
+
+    async def waiting_since(self, before: datetime) -> Mapping[str, datetime]:
+        """See `Store.waiting_since`."""
+        return await self._looking.call(_pg_sql.waiting_since, before)  # type: ignore[no-any-return]  # as above
+
+    async def limits_in_use(self, limit: int, most: int) -> list[LimitUse]:
+        """See `Store.limits_in_use`."""
+        return await self._looking.call(_pg_limits.in_use, (limit, most))  # type: ignore[no-any-return]  # as above
 
     async def prune(self, before: datetime, limit: int) -> int:
         """See `Store.prune`."""

@@ -2,6 +2,7 @@
 
 from ._change import change_page
 from ._errors import errors_page
+from ._groups import groups_page
 from ._job import attempt_text, job_page
 from ._jobs import jobs_page
 from ._now import now_page
@@ -14,6 +15,7 @@ __all__ = [
     "attempt_text",
     "change_page",
     "errors_page",
+    "groups_page",
     "job_page",
     "jobs_page",
     "now_page",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from json import dumps
 from typing import Any
 
@@ -9,19 +11,21 @@ from errands import Attempt, Job, State
 
 from .._markup import Child, Markup, h, join
 from .._parts import (
+    Kin,
     act,
     ago,
     clipped,
     facts,
+    graph,
     hidden,
     is_service,
     job_badge,
-    job_rows,
     last_line,
     lifeline,
     moment,
     nothing,
     progress,
+    room,
     section,
     size,
     task_name,
@@ -31,7 +35,7 @@ from .._redact import HIDDEN, loaded
 from .._visit import Page, Visit
 
 HEAD, TAIL = 4_000, 16_000  # characters that are shown of a long text: its first, its last
-PARENTS = 20  # jobs that it waits for, which are shown
+MOST = 1_000  # jobs before or after it that are counted
 LONG = 200_000  # characters of JSON that are not laid out
 
 
@@ -53,7 +57,7 @@ async def job_page(visit: Visit) -> Page:
         None
         if is_service(job)
         else section("Arguments", _arguments(visit, job), _edit(visit, job)),
-        await _parents(visit, job) if job.waits_for else None,
+        await _order(visit, job),
         section("Result", _json(visit, job.result, secrets)) if job.result is not None else None,
         section("Attempts", _attempts(visit, job, secrets)) if job.history else None,
         section("Kept", _kept(visit, job)),
@@ -153,13 +157,24 @@ async def _why(visit: Visit, job: Job) -> Markup | None:
     return section("Why it is not running", h.ul(reasons, cls="why"))
 
 
-async def _parents(visit: Visit, job: Job) -> Markup:
-    """The jobs that it waits for, those that are kept."""
-    found = [await visit.errands.job(each) for each in job.waits_for[:PARENTS]]
-    rows = job_rows(visit, [each for each in found if each is not None])
-    left_out = len(job.waits_for) - PARENTS
-    more = h.p(f"and {left_out} more", cls="quiet") if left_out > 0 else None
-    return section("Starts after", rows, more)
+async def _order(visit: Visit, job: Job) -> Markup | None:
+    """The jobs that it waits for and those that wait for it, as far as they are kept."""
+    below = list(await visit.errands.children(job, limit=MOST + 1))
+    if not job.waits_for and not below:
+        return None
+    parents, children = await asyncio.gather(_kin(visit, job.waits_for), _kin(visit, below))
+    if not parents.size and not children.size:
+        return None
+    title = "Before it, and after it" if parents.size and children.size else "Before it"
+    return section(title if parents.size else "After it", graph(visit, job, parents, children))
+
+
+async def _kin(visit: Visit, ids: Sequence[str]) -> Kin:
+    """Some of these jobs, and how many they are beside."""
+    first = ids[: room(len(ids))]
+    found = await asyncio.gather(*(visit.errands.job(each) for each in first))
+    left_out = min(len(ids), MOST) - len(first)
+    return Kin([each for each in found if each], left_out, is_more=len(ids) > MOST)
 
 
 def _arguments(visit: Visit, job: Job) -> Markup:
@@ -237,7 +252,7 @@ def _error(visit: Visit, job: Job, attempt: Attempt, place: int, secrets: list[s
 
 
 def _group(visit: Visit, group: str) -> Markup:
-    return h.a(group, href=visit.link("jobs", group=group))
+    return h.a(group, href=visit.link("groups", group=group))
 
 
 def _kept(visit: Visit, job: Job) -> Markup:

@@ -40,10 +40,10 @@ async def jobs_page(visit: Visit) -> Page:
     found = await look(visit)
     is_filtered = any(name in visit.query for name in FIELDS)
     body = join(
-        _tabs(visit, counts if not set(visit.query) & {*FIELDS} - {"queue"} else None),
+        tabs(visit, counts if not set(visit.query) & {*FIELDS} - {"queue"} else None),
         _filters(visit, counts),
-        _selection(visit, found.jobs) if found.jobs else _none(visit, is_filtered=is_filtered),
-        _turn(visit, found),
+        selection(visit, found.jobs) if found.jobs else _none(visit, is_filtered=is_filtered),
+        turn(visit, found.older),
     )
     return Page("Jobs", body, live=None if "before" in visit.query else 3)
 
@@ -84,7 +84,8 @@ def id_at(moment: datetime) -> str:
     return f"{text[:8]}-{text[8:]}"
 
 
-def _tabs(visit: Visit, counts: Counts | None) -> Markup:
+def tabs(visit: Visit, counts: Counts | None) -> Markup:
+    """All jobs, and those of each state, with how many there are."""
     state = visit.query.get("state")
     tabs = [_tab(visit, "All", None, counts, is_here=state is None)]
     tabs += [_tab(visit, each.capitalize(), each, counts, is_here=state == each) for each in State]
@@ -137,7 +138,7 @@ def _filters(visit: Visit, counts: Counts | None) -> Markup:
     )  # fmt: skip  # a form
 
 
-def _selection(visit: Visit, jobs: list[Job]) -> Markup:
+def selection(visit: Visit, jobs: list[Job]) -> Markup:
     """The jobs, and what can be done with those that are ticked, or with all that match."""
     if not visit.may_act:
         return job_rows(visit, jobs)
@@ -177,11 +178,13 @@ def _none(visit: Visit, *, is_filtered: bool) -> Markup:
     return nothing("No job matches." if is_filtered else "There are no such jobs.")
 
 
-def _turn(visit: Visit, found: Found) -> Markup | None:
-    newest = h.a("Newest", href=visit.changed(before=None)) if "before" in visit.query else None
-    older = (
-        h.a("Older", href=visit.changed(before=found.older), rel="next") if found.older else None
-    )
-    return (
-        h.nav(newest, older, cls="turn", aria_label="Older and newer") if newest or older else None
-    )
+def turn(visit: Visit, older: str | None, first: str = "Newest") -> Markup | None:
+    """Links to the first page, and to the next.
+
+    Args:
+        older: What the next page begins below, if there is one.
+    """
+    newest = h.a(first, href=visit.changed(before=None)) if "before" in visit.query else None
+    word = "Older" if first == "Newest" else "More"
+    more = h.a(word, href=visit.changed(before=older), rel="next") if older else None
+    return h.nav(newest, more, cls="turn", aria_label="Pages") if newest or more else None

@@ -1,23 +1,31 @@
-"""The page Queues: what waits and runs in each, and which are paused."""
+"""The page Queues: what waits and runs in each, which are paused, and which limits hold."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 
-from errands import Order, State
+from errands import LimitUse, Order, State
 
 from .._glance import Counts
 from .._hour import Span, by_queue
 from .._markup import Child, Markup, h, join
 from .._parts import Column, act, ago, depth, nothing, number, section, table, took
+from .._redact import HIDDEN, Redaction
 from .._visit import Page, Visit
 
 SHOWN = (State.QUEUED, State.RUNNING, State.FAILED, State.CANCELLED, State.DONE)
 DEEP = (State.RUNNING, State.QUEUED)  # what makes a queue deep
 COLUMNS = (
     Column("Queue", "main"), *(Column(state.capitalize(), "num") for state in SHOWN),
-    Column("Wait, 95 %", "num"), Column("", "share"), Column("", "act"),
+    Column("Oldest", "num"), Column("Wait, 95 %", "num"), Column("", "share"), Column("", "act"),
 )  # fmt: skip  # a table
+LIMITS = (
+    Column("Limit", "main"), Column("Running", "num"), Column("Kept back", "num"),
+    Column("", "share"),
+)  # fmt: skip  # a table
+SECOND = timedelta(seconds=1)
+MOST, MOST_COUNTED = 100, 10_000  # limits that are shown, jobs that each is said to keep back
 PAUSED = (
     Column("What", "state"), Column("Name", "main"), Column("Since", "num quiet"), Column("", "act")
 )  # fmt: skip  # a table
@@ -32,6 +40,7 @@ async def queues_page(visit: Visit) -> Page:
         section("Paused, too", table(PAUSED, (_paused_row(visit, each) for each in others)))
         if others
         else None,
+        await _limits(visit),
     )
     return Page("Queues", body, live=2)
 
@@ -49,28 +58,45 @@ async def queue_table(
         return nothing("There are no jobs yet.")
     deepest = max(sum(counts.get((queue, state), 0) for state in DEEP) for queue in queues)
     hour = by_queue(await visit.hour() or (), visit.now)
-    rows = (
-        _row(visit, queue, counts, deepest, hour.get(queue), is_paused=queue in paused)
-        for queue in queues
-    )
+    since = await visit.errands.waiting_since()
+    rows = []
+    for queue in queues:
+        there = {state: counts.get((queue, state), 0) for state in SHOWN}
+        times = [_age(visit, since.get(queue)), _late(hour.get(queue))]
+        rows.append(_row(visit, queue, there, times, deepest, is_paused=queue in paused))
     return table(COLUMNS, rows)
 
 
+def _age(visit: Visit, since: datetime | None) -> str:
+    """How long the job has been waiting that has for longest, if that is a second at least."""
+    age = visit.now - (since or visit.now)
+    return took(age) if age >= SECOND else ""
+
+
+def _late(hour: Span | None) -> str:
+    """How long 95 of 100 jobs of the last hour had waited at the most."""
+    late = hour.wait.quantile(0.95) if hour else None
+    return "" if late is None else took(late)
+
+
 def _row(
-    visit: Visit, queue: str, counts: Counts, deepest: int, hour: Span | None, *, is_paused: bool
+    visit: Visit,
+    queue: str,
+    there: Mapping[State, int],
+    times: Sequence[str],
+    deepest: int,
+    *,
+    is_paused: bool,
 ) -> list[Child]:
-    there = {state: counts.get((queue, state), 0) for state in SHOWN}
     name = h.a(queue, href=visit.link("jobs", queue=queue), data_row=True)
     mark = h.span("paused", cls="badge retrying") if is_paused else None
     cells: list[Child] = [join(name, " ", mark)]
     for state, found in there.items():
         link = visit.link("jobs", queue=queue, state=state)
         cells.append(h.a(number(found), href=link, cls=f"tone {state}") if found else "")
-    late = hour.wait.quantile(0.95) if hour else None
-    cells.append(took(late) if late is not None else "")  # in the last hour
     do, label = ("resume", "Resume") if is_paused else ("pause", "Pause")
     button: Child = act(visit, do, label, queue=queue, cls="small") if visit.may_act else ""
-    return [*cells, depth({str(s): there[s] for s in DEEP}, max(deepest, 1)), button]
+    return [*cells, *times, depth({str(s): there[s] for s in DEEP}, max(deepest, 1)), button]
 
 
 def _paused_row(visit: Visit, order: Order) -> list[Child]:
@@ -79,3 +105,38 @@ def _paused_row(visit: Visit, order: Order) -> list[Child]:
     button: Child = act(visit, "resume", "Resume", cls="small", **name) if visit.may_act else ""
     link = h.a(order.name, href=visit.link("jobs", **name), data_row=True)
     return [order.kind, link, ago(order.since, visit.now), button]
+
+
+async def _limits(visit: Visit) -> Markup | None:
+    """The limits that hold just now, those that keep back most first."""
+    uses = await visit.errands.limits_in_use(limit=MOST)
+    uses.sort(key=lambda use: (-use.blocked, use.key))
+    rows = (_limit_row(visit, use) for use in uses)
+    return section("Limits", table(LIMITS, rows)) if uses else None
+
+
+def _limit_row(visit: Visit, use: LimitUse) -> list[Child]:
+    """One limit; how high it is knows who has declared the task."""
+    limits = visit.errands.limits.get(use.task)
+    is_rate = use.key.startswith("rate:")
+    at_once = limits.concurrency.at_once if limits and limits.concurrency else None
+    pace = limits.rate.rate if limits and limits.rate else ""
+    of = f" of {number(at_once)}" if at_once else ""
+    run = pace if is_rate else f"{number(use.running)}{of}"
+    bar = depth({"running": use.running}, max(at_once or 1, use.running))
+    link = visit.link("jobs", task=use.task)
+    key = h.a(h.bdi(_shown(use, visit.redaction)), href=link, data_row=True)
+    more = "+" if use.blocked >= MOST_COUNTED else ""
+    return [
+        key, run, f"{number(use.blocked)}{more}" if use.blocked else "",
+        bar if at_once and not is_rate else "",
+    ]  # fmt: skip  # a row
+
+
+def _shown(use: LimitUse, redaction: Redaction) -> str:
+    """The key of a limit; without the value of a parameter that is secret."""
+    kind, _, rest = use.key.partition(":")
+    name, is_per, _ = rest.removeprefix(use.task).removeprefix(":").partition("=")
+    if is_per and redaction.hides(name):
+        return f"{kind}:{use.task}:{name}={HIDDEN}"
+    return redaction.text(use.key)

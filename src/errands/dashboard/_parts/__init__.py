@@ -3,6 +3,7 @@
 from ._badges import job_badge, service_badge, shown, worker_badge
 from ._charts import depth, ended_chart, length_chart, lifeline
 from ._forms import act, field, hidden
+from ._graph import Kin, graph, room
 from ._jobs import is_service, job_rows, last_line, progress, summary, task_name
 from ._layout import layout
 from ._tables import Column, facts, figures, nothing, section, table
@@ -10,6 +11,7 @@ from ._words import ago, clipped, moment, number, size, took, until
 
 __all__ = [
     "Column",
+    "Kin",
     "act",
     "ago",
     "clipped",
@@ -18,6 +20,7 @@ __all__ = [
     "facts",
     "field",
     "figures",
+    "graph",
     "hidden",
     "is_service",
     "job_badge",
@@ -30,6 +33,7 @@ __all__ = [
     "nothing",
     "number",
     "progress",
+    "room",
     "section",
     "service_badge",
     "shown",

@@ -7,7 +7,7 @@ from json import dumps
 from .._markup import Markup, h
 from .._visit import Page, Visit
 
-SECTIONS = ("Now", "Jobs", "Errors", "Queues", "Schedules", "Services", "Workers")
+SECTIONS = ("Now", "Jobs", "Groups", "Errors", "Queues", "Schedules", "Services", "Workers")
 # no eval and no style elements, which our own policy forbids; and nothing left in the browser
 HTMX = {
     "allowEval": False, "includeIndicatorStyles": False, "historyCacheSize": 0,
@@ -15,7 +15,7 @@ HTMX = {
 }  # fmt: skip  # a table
 KEYS = (
     ("/", "search"), ("j k", "next row, row before"), ("Enter", "open"), ("x", "select"),
-    ("r", "retry"), ("g", "then n j e q s v w: go to a page"), ("?", "these keys"),
+    ("r", "retry"), ("g", "then n j g e q s v w: go to a page"), ("?", "these keys"),
 )  # fmt: skip  # a table
 TOLD = {
     "again": "This is the job with the edited arguments.",

@@ -1,7 +1,7 @@
 // What a page does beyond HTML: keys, and to be left alone while somebody works on it.
 "use strict";
 
-const GO = { n: "", j: "jobs", e: "errors", q: "queues", s: "schedules", v: "services", w: "workers" };
+const GO = { n: "", j: "jobs", g: "groups", e: "errors", q: "queues", s: "schedules", v: "services", w: "workers" };
 const main = () => document.getElementById("main");
 const rows = () => [...document.querySelectorAll("[data-row]")];
 const live = document.getElementById("live");

@@ -387,6 +387,27 @@ class Groups:
         assert expected == await store.states([two.id, "nobody", one.id])
         assert {} == await store.states([])
 
+    async def test_the_children_of_a_job_are_told_page_by_page(self, store: Store) -> None:
+        """Whatever has become of them, as long as they are there."""
+        one, two = job(), job()
+        first, both, last = after(one), after(one, two), after(one)
+        await store.add([one, two, first, both, last, after(both)])
+        await ended(store, one, last)
+        expected = {
+            first.id: State.QUEUED, both.id: State.QUEUED, last.id: State.CANCELLED,
+        }  # fmt: skip  # a table
+
+        found = await store.children(one.id, None, 10)
+        assert list(expected.items()) == list(found.items())
+        assert [first.id, both.id] == list(await store.children(one.id, None, 2))
+        assert [last.id] == list(await store.children(one.id, both.id, 2))
+        assert {both.id: State.QUEUED} == await store.children(two.id, None, 10)
+        there = await store.get(first.id)
+        assert there is not None
+        await store.remove([there])
+        assert [both.id, last.id] == list(await store.children(one.id, None, 2))
+        assert {} == await store.children("nobody", None, 10)
+
     async def test_a_group_is_counted(self, store: Store) -> None:
         """By state, with its first start and, once all have ended, its last end."""
         jobs = [job(group="g") for _ in range(3)]
@@ -434,3 +455,16 @@ class Groups:
         assert Group(name="g", counts={}) == empty
         assert (0, None, False) == (empty.total, empty.fraction, empty.is_final)
         assert {State.QUEUED: 1} == (await store.group("h")).counts
+
+    async def test_groups_are_named_page_by_page(self, store: Store) -> None:
+        """Each once, backward by its characters, as long as it has a job."""
+        jobs = [job(group=name) for name in ("a", "b", "c", "b", "é", "Z", "\U0001f600")]
+        await store.add([*jobs, job()])
+
+        assert ["\U0001f600", "é", "c", "b", "a", "Z"] == await store.groups(None, 10)
+        assert ["\U0001f600", "é"] == await store.groups(None, 2)
+        assert ["b", "a"] == await store.groups("c", 2)
+        assert ["b", "a", "Z"] == await store.groups("b\0", 9)
+        await store.remove([jobs[1], jobs[3]])
+        assert ["a", "Z"] == await store.groups("c", 10)
+        assert [] == await store.groups("Z", 10)

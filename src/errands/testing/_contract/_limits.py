@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from errands import Claim, Job, Limit, Limits, Outcome, Query, Rate, State, Store
+from errands import Claim, Job, Limit, Limits, LimitUse, Outcome, Query, Rate, State, Store
 
 from ._rows import LATER, NOW, a_claim, ids, job
 
@@ -128,6 +129,33 @@ class Limiting:
         assert [] == await store.claim(a_limited(now=at))
         await ended(store, found[:1], at)
         assert ids(crowd[2:3]) == ids(await store.claim(a_limited(now=at)))
+
+    async def test_it_is_told_which_limits_are_in_use(self, store: Store) -> None:
+        """How many run and how many are kept back by each key, as far as that is counted."""
+        other = bound(1, "limit:u:c=2", task="u")
+        await store.add([*bound(7), *other, *paced(5), *bound(1, "limit:t:c=9", queue="q"), job()])
+        assert [] == await store.limits_in_use(10, 10)
+        limits = TWO | {"u": TWO["t"]}
+        claim = a_limited(tasks=["t", "u"], queues=["default"], limits=limits)
+        claimed = [job for _ in range(3) for job in await store.claim(claim)]
+        limit = LimitUse(key="limit:t:c=1", task="t", running=2, blocked=5)
+        free = LimitUse(key="limit:u:c=2", task="u", running=1, blocked=0)
+
+        assert [limit, free] == await store.limits_in_use(10, 10)
+        assert [limit] == await store.limits_in_use(1, 5)
+        assert [replace(limit, blocked=4), free] == await store.limits_in_use(10, 4)
+        await ended(store, [each for each in claimed if each.concurrency_key])
+        assert LimitUse(key="limit:t:c=1", task="t", running=0, blocked=3) in (
+            await store.limits_in_use(10, 10)
+        )
+
+    async def test_it_is_told_which_rates_are_in_use(self, store: Store) -> None:
+        """They count starts, so none of their jobs is said to run."""
+        await store.add(paced(5))
+        await store.claim(a_limited(limits=PACE))
+
+        use = LimitUse(key="rate:t:c=1", task="t", running=0, blocked=3)
+        assert [use] == await store.limits_in_use(10, 10)
 
     async def test_who_knows_no_limit_takes_all(self, store: Store) -> None:
         """A worker whose code has none any more; what was kept back is freed for it."""

@@ -75,6 +75,20 @@ class Looking:
             await store.backlog(*each) for each in (("a", 9), ("a", 3), ("b", 9), ("c", 9))
         ]
 
+    async def test_how_long_a_queue_has_been_waiting_is_known(self, store: Store) -> None:
+        """By the job that was free first, whatever its task and priority, paused or not."""
+        soon = NOW + (LATER - NOW) / 2
+        await store.add([job(queue="a", due_at=soon, priority=1), job(queue="a", task="u")])
+        await store.add([job(queue="b", due_at=soon), job(queue="c", due_at=LATER)])
+        await store.put_orders([Order(kind="queue", name="a", since=NOW)])
+
+        assert {"a": NOW, "b": soon} == await store.waiting_since(soon)
+        assert {"a": NOW} == await store.waiting_since(NOW)
+        await store.remove_orders([("queue", "a")])
+        claimed = await store.claim(a_claim(tasks=["t", "u"], now=soon))
+        assert 3 == len(claimed)
+        assert {} == await store.waiting_since(soon)
+
     async def test_the_places_of_due_jobs_are_known(self, store: Store) -> None:
         """Without those that are paused."""
         await store.add([job(queue="a"), job(queue="b", task="u"), job(queue="c", due_at=LATER)])
