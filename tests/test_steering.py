@@ -12,6 +12,7 @@ import pytest
 from patience import eventually
 
 from errands import Errands, Job, Outcome, Query, Retry, State, progress, track
+from errands._options import Options
 from errands.errors import JobCancelled, JobExists, JobFailed
 from errands.testing import drain
 
@@ -62,6 +63,30 @@ async def test_a_queued_job_is_cancelled_at_once(errands: Errands) -> None:
 
     assert (State.CANCELLED, job.version + 1) == (after.state, after.version)
     assert [] == ran
+
+
+async def test_a_job_is_cancelled_that_has_not_come_to_its_first_step(errands: Errands) -> None:
+    """It ends, and its slot is free again, although asyncio has not begun its task."""
+
+    @errands.task
+    async def work() -> None:
+        await asyncio.Event().wait()
+
+    async with errands.working():
+        engine = errands._engine
+        worker = engine._worker
+        assert worker is not None
+        job = engine.make(Options(), work, (), {})
+        [stored] = await engine.store.add([worker.claimed(job)])
+        worker._runs.occupy()
+        worker.start(stored)
+        worker._runs.cancel({stored.id})
+        async with asyncio.timeout(LONG):
+            await drain(errands)
+        free = worker._runs.free
+
+        assert State.CANCELLED is await state_of(errands, job)
+        assert worker._runs.slots == free
 
 
 async def test_a_coroutine_is_cancelled_and_may_clean_up(errands: Errands) -> None:

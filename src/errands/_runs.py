@@ -216,7 +216,7 @@ class Runs:
         """Cancel the run of a job, which then goes back."""
         held = self._held.get(job.id)
         if held is not None and held.task is not None and not held.is_ended:
-            held.task.cancel("it goes to another worker")
+            held.interrupt("it goes to another worker")
 
     def cancel(self, ids: Collection[str]) -> None:
         """End what somebody asked to be cancelled: these are cancelled, not handed back."""
@@ -233,7 +233,7 @@ class Runs:
         self._is_stopping = True
         for held in self._held.values():
             if held.task is not None and not held.is_ended and not held.task.cancelling():
-                held.task.cancel("the worker stops")
+                held.interrupt("the worker stops")
 
     async def stop(self, grace: float, cleanup: float) -> None:
         """Let what runs end within `grace` seconds; cancel and hand back the rest."""
