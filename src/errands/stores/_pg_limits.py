@@ -12,6 +12,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+import psycopg
+
 from .._job import NEVER, WAITING, Job, State
 from .._limit import is_limited
 from .._quota import Bucket, Quota
@@ -148,13 +150,18 @@ async def forget(session: Session, calls: list[datetime]) -> list[None]:
 async def _claim(session: Session, call: Claim) -> list[Job]:
     claimed, blocked, is_all = list[Job](), 0, False
     while (left := call.limit - len(claimed)) and blocked < MOST and not is_all:
-        async with session.quickly():
-            taken, refused, quota, kept_back = await _round(session, call, left)
-            blocked += await _block(session, call, refused)
-            is_all = not refused and len(taken) < left
-            kept_back |= {by for _, by in refused}
-            freed = await _free(session, quota, kept_back, left - len(taken) or 1)
-            is_all = is_all and not freed
+        try:
+            async with session.quickly():
+                taken, refused, quota, kept_back = await _round(session, call, left)
+                blocked += await _block(session, call, refused)
+                is_all = not refused and len(taken) < left
+                kept_back |= {by for _, by in refused}
+                freed = await _free(session, quota, kept_back, left - len(taken) or 1)
+                is_all = is_all and not freed
+        except psycopg.Error:
+            if claimed:  # by rounds that are committed: nobody else would start these
+                break
+            raise
         claimed += taken
     return claimed
 
