@@ -11,7 +11,7 @@ from datetime import timedelta
 import pytest
 from patience import eventually
 
-from errands import Errands, Job, Outcome, Query, Retry, State, progress, track
+from errands import Errands, Job, Outcome, Query, Retry, State, current_job, progress, track
 from errands._options import Options
 from errands.errors import JobCancelled, JobExists, JobFailed
 from errands.testing import drain
@@ -87,6 +87,21 @@ async def test_a_job_is_cancelled_that_has_not_come_to_its_first_step(errands: E
 
         assert State.CANCELLED is await state_of(errands, job)
         assert worker._runs.slots == free
+
+
+async def test_a_job_that_fails_before_it_hears_of_it_is_cancelled(errands: Errands) -> None:
+    """It does not wait for its next attempt, to be cancelled only then."""
+
+    @errands.task(retry=Retry(attempts=5, wait=3600))
+    async def work() -> None:
+        await errands._engine.store.request_cancel([current_job().id])
+        raise ValueError
+
+    async with errands.working():
+        job = await errands.add_task(work)
+        there = await cancelled(errands, job)
+
+    assert Outcome.FAILED is there.history[0].outcome
 
 
 async def test_a_coroutine_is_cancelled_and_may_clean_up(errands: Errands) -> None:
