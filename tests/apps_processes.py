@@ -124,12 +124,12 @@ def hold() -> None:
     sum(range(10**12))
 
 
-@errands.task(run="process", timeout=(0.1, 30))
+@errands.task(run="process", timeout=(1, 30))
 def sleep() -> None:
     time.sleep(60)
 
 
-@errands.task(run="process", timeout=(0.1, 30))
+@errands.task(run="process", timeout=(1, 30))
 async def sleep_in_coroutine() -> None:
     await asyncio.sleep(60)
 

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse
 
 from errands import Errands, progress
-from errands.fasthtml import JobProgress, JobResult, JobStatus, setup_errands
+from errands.fasthtml import GroupProgress, JobProgress, JobResult, JobStatus, setup_errands
 
 HTMX = Path(__file__).parent.parent / "examples" / "photos" / "static" / "htmx.min.js"
 FOLDER = Path(sys.argv[1])
@@ -44,12 +44,23 @@ async def count(name: str) -> list[str]:
     return [name, "<b>bold</b>"]
 
 
+@errands.task
+async def step_of(number: int) -> None:
+    while not stands(number + 1):  # noqa: ASYNC110  # another process steps
+        await asyncio.sleep(LOOK)
+    if number == 1:
+        raise ValueError("the second one cannot be done")
+
+
 def items(names: list[str]) -> Any:
     return Ul(*map(Li, names), id="result")
 
 
 @app.get("/")
 async def index(part: str, live: bool = False) -> Any:
+    if part == "group":
+        name = await errands.map(step_of, range(3), group="<i>sheep</i> / 3")
+        return GroupProgress(await errands.group(name), live=live)
     job = await errands.add_task(count, "<i>sheep</i>")
     if part == "result":
         return JobResult(job, items, live=live)

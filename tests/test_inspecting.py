@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
+import apsw
+import apsw.bestpractice
 import pytest
 from cli_driver import HOUR, NOW, failed, job
 
@@ -30,8 +32,12 @@ async def test_a_store_is_examined_once_it_was_opened(url: str) -> None:
 
 
 @pytest.mark.parametrize("driver", ["apsw", "sqlite3"])
-async def test_an_examination_leaves_nothing_behind(tmp_path: Path, driver: str) -> None:
-    """Nor in an empty file, which is no store."""
+async def test_an_examination_leaves_nothing_behind(
+    tmp_path: Path, driver: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor in an empty file, which is no store; whatever a library does to all connections."""
+    hooks = [apsw.bestpractice.connection_wal, apsw.bestpractice.connection_optimize]
+    monkeypatch.setattr(apsw, "connection_hooks", hooks)
     there = Errands(f"sqlite:///{tmp_path}/errands.db?driver={driver}")
     with pytest.raises(StoreUnavailable, match="is not there: correct the path"):
         await there.examine()

@@ -116,6 +116,46 @@ async def test_the_other_handle_is_woken_by_news(two: Two) -> None:
     await soon(heard.wait(), "the wake-up")
 
 
+async def test_the_first_addition_after_a_silence_tells_the_others_itself(two: Two) -> None:
+    """A notification apart would be on its way only once the addition is answered."""
+    one, other = two
+    await other.enlist("b")
+    heard = asyncio.Event()
+    other.listen(heard.set)
+    await one.add([job(), job()])
+
+    assert one._crier._telling is None
+    await soon(heard.wait(), "the wake-up")
+
+
+async def test_the_next_addition_is_told_apart(two: Two, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An addition that tells keeps others from telling until it is flushed, so it is seldom."""
+    monkeypatch.setattr(_pg_presence, "SHARE", 1e-6)
+    one, other = two
+    await other.enlist("b")
+    await one.add([job()])
+    assert not one._crier.is_rested
+    heard = asyncio.Event()
+    other.listen(heard.set)
+    await one.add([job()])
+
+    assert one._crier._telling is not None
+    await soon(heard.wait(), "the wake-up")
+
+
+async def test_what_could_not_be_added_at_first_is_told_apart(two: Two) -> None:
+    """Here the statement that tells has no row, since another job has the key."""
+    one, other = two
+    await other.enlist("b")
+    await other.add([job(key="k")])
+    heard = asyncio.Event()
+    other.listen(heard.set)
+    await one.add([job(key="k")])
+
+    assert one._crier._telling is not None
+    await soon(heard.wait(), "the wake-up")
+
+
 async def test_many_additions_are_few_notifications(two: Two) -> None:
     """Each costs all of the server's commits something."""
     one, other = two

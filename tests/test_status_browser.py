@@ -96,6 +96,29 @@ def test_a_status_goes_on_to_its_end_and_stops(server: Server, live: str) -> Non
 
 @in_a_browser
 @on_each_way
+def test_a_group_goes_on_to_its_end_and_stops(server: Server, live: str) -> None:
+    """Job by job, with those that failed; then nothing is asked any more."""
+    with visiting(server) as visit:
+        page = visit.page
+        page.goto(f"{server.url}/?part=group{live}")
+        for step, done in enumerate((0, 1, 1)):
+            expect(page.locator(".errands-count")).to_have_text(f"{done} of 3")
+            expect(page.get_by_role("progressbar")).to_have_js_property("value", step)
+            visit.step(step + 1)
+        expect(page.locator(".errands-state")).to_have_text("failed")
+        expect(page.locator(".errands-count")).to_have_text("2 of 3")
+        expect(page.locator(".errands-text")).to_have_text("1 failed")
+        expect(page.get_by_role("progressbar")).to_have_js_property("value", 3)
+        asked = len(visit.asked)
+        page.wait_for_timeout(1500)  # longer than the second after which it would ask again
+
+        assert asked == len(visit.asked)
+        assert 0 == page.locator("errands-live").count()
+        assert [] == visit.complaints
+
+
+@in_a_browser
+@on_each_way
 def test_a_result_takes_the_place_of_the_status(server: Server, live: str) -> None:
     """As text, whatever it says."""
     with visiting(server) as visit:

@@ -12,7 +12,7 @@ from fasthtml.common import to_xml
 from live_server import run
 
 import errands.fasthtml
-from errands import Job, State
+from errands import Group, Job, State
 from errands.fasthtml import headers
 
 PAGE = "docs/status.md"
@@ -21,7 +21,7 @@ USE = {
 from starlette.testclient import TestClient
 with TestClient(app) as client:
     htmx = {"hx-request": "true"}
-    for path in ("/upload?name=cat.png", "/everything", "/soon"):
+    for path in ("/upload?name=cat.png", "/everything", "/soon", "/folder"):
         answer = client.get(path, headers=htmx)
         print(answer.status_code, answer.text.count("errands-"), "64 pixels" in answer.text)
 """,
@@ -36,7 +36,10 @@ with TestClient(app) as client:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "says"),
-    [(0, r"200 [1-9]\d* False\n200 \d+ (True|False)\n200 0 False\n$"), (1, "3\n$")],
+    [
+        (0, r"200 [1-9]\d* False\n200 \d+ (True|False)\n200 0 False\n200 [1-9]\d* False\n$"),
+        (1, "3\n$"),
+    ],
 )
 def test_its_code_runs(tmp_path: Path, number: int, says: str) -> None:
     """From a file in an empty folder, as a server would run it."""
@@ -62,10 +65,10 @@ def test_every_class_on_the_page_has_a_style() -> None:
 
 def test_every_component_is_on_the_page() -> None:
     """The public ones."""
-    parts = [name for name in errands.fasthtml.__all__ if name.startswith("Job")]
+    parts = [name for name in errands.fasthtml.__all__ if name.startswith(("Group", "Job"))]
 
-    assert [] == [part for part in parts if f"`{part}(job" not in text_of(PAGE)]
-    assert hasattr(Job, "__ft__")
+    assert [] == [part for part in parts if not re.search(rf"`{part}\((job|group)", text_of(PAGE))]
+    assert [True, True] == [hasattr(each, "__ft__") for each in (Group, Job)]
 
 
 def test_the_sizes_on_the_page_are_right() -> None:

@@ -46,6 +46,16 @@ def asked(job: Job, *orders: Order, workers: tuple[Heartbeat, ...] = (IDLE,)) ->
             Obstacle.LIMITED,
             "The limit 't:customer=7' is used up",
         ),
+        (
+            replace(QUEUED, free_at=LATER, blocked_by="rate:t", rate_key="rate:t"),
+            Obstacle.LIMITED,
+            "It waits for the rate 'rate:t': the next one may start at 2026-01-01 12:01:00 UTC",
+        ),
+        (
+            replace(QUEUED, free_at=NEVER, blocked_by="rate:t", rate_key="rate:t"),
+            Obstacle.LIMITED,
+            "It waits for the rate 'rate:t': others that wait for it start before.",
+        ),
     ],
 )
 def test_a_job_says_by_itself_what_keeps_it(job: Job, obstacle: Obstacle, says: str) -> None:
@@ -109,6 +119,27 @@ def test_all_that_keeps_it_is_told() -> None:
         reason.obstacle for reason in answer.reasons
     ]
     assert [LATER, None, None] == [reason.until for reason in answer.reasons]
+
+
+async def test_a_rate_says_when_the_next_job_may_start(errands: Errands) -> None:
+    """Of the first that waits for it; the others come after that one."""
+
+    @errands.task(name="work", rate="1/h")
+    async def work() -> None: ...
+
+    async def reason(job: Job) -> tuple[Obstacle, bool, bool]:
+        [found] = (await errands.why(job)).reasons
+        return found.obstacle, "ends" in found.text, found.until is not None
+
+    async with errands.working():
+        jobs = await errands.add_tasks([(work,)] * 3)
+        await errands.result(jobs[0], timeout=10)
+        await eventually((Obstacle.LIMITED, False, True), lambda: reason(jobs[1]))
+        await eventually((Obstacle.LIMITED, False, False), lambda: reason(jobs[2]))
+        [first] = (await errands.why(jobs[1])).reasons
+
+        assert first.until is not None
+        assert first.until > errands.now() + timedelta(minutes=59)
 
 
 async def test_an_application_asks_its_store(errands: Errands) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import signal
 import statistics
 import sys
 import tempfile
@@ -75,7 +76,11 @@ class Promise:
 
 
 def heading(claim: str | None) -> None:
-    """The first lines: what is claimed, and the machine."""
+    """The first lines: what is claimed, and the machine.
+
+    From here on the script ends properly on SIGTERM, and with it the servers that it starts.
+    """
+    signal.signal(signal.SIGTERM, _end)
     print((claim or "").partition("\n\n")[0].replace("\n", " "))
     print(
         f"{os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}, "
@@ -120,6 +125,10 @@ def _cells(samples: Sequence[float], form: str) -> str:
     low, high = format(min(samples), form), format(max(samples), form)
     spread = f"{low}..{high}" if len(samples) > 1 else ""
     return f"{statistics.median(samples):>12{form}}{spread:>20}"
+
+
+def _end(number: int, frame: object) -> None:
+    sys.exit(128 + number)  # as a shell tells it; each `finally` has its turn
 
 
 def _commit() -> float:

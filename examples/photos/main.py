@@ -12,7 +12,6 @@ Stop it in the middle, by `kill -9` if you like: after the next start the work g
 # FastHTML's components have no types:
 # mypy: no-warn-return-any
 
-import json
 import os
 from datetime import UTC, datetime
 from pathlib import Path
@@ -255,8 +254,7 @@ def Bar(job: Job) -> FT:
 
 
 def Palette(job: Job) -> FT:
-    colours = json.loads(job.result or "[]")
-    return Div(*map(Swatch, colours), cls="strip")
+    return Div(*map(Swatch, errands.value(job)), cls="strip")
 
 
 def Swatch(colour: str) -> FT:

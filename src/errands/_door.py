@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+from ._group import Group
 from ._job import Job
 
 
@@ -14,10 +15,13 @@ class Door(Protocol):
         """Read from the store what is needed: it is open now, and no request is here yet."""
         ...
 
-    def ready(self, job: Job, value: Any) -> Any:
-        """What a handler returns whose job has ended well, with this value."""
+    def ready(self, what: Job | Group, value: Any) -> Any:
+        """What a handler returns whose job has ended well, with this value.
+
+        That of a group is the group.
+        """
         ...
 
-    def accepted(self, job: Job) -> Any:
-        """What a handler returns whose job goes on: 202, and where to ask for it."""
+    def accepted(self, what: Job | Group) -> Any:
+        """What a handler returns whose job or group goes on: 202, and where to ask for it."""
         ...

@@ -1,4 +1,4 @@
-"""Events: a job as it is now, and again whenever that has changed, wherever it runs."""
+"""Events: a job or a group as it is now, and again whenever that has changed, wherever it runs."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from collections.abc import AsyncGenerator
 from contextlib import suppress
 
 from ._engine import Engine
+from ._group import Group
 from ._job import Job
 
 POLL = (0.1, 0.5)  # seconds between two looks at a job that another process runs: first, longest
+GROUP_POLL = (0.1, 1.0)  # the same for a group: to count it costs more
 
 
 async def events(engine: Engine, job_id: str) -> AsyncGenerator[Job, None]:
@@ -34,6 +36,26 @@ async def events(engine: Engine, job_id: str) -> AsyncGenerator[Job, None]:
                 async with asyncio.timeout(wait):
                     await changed.wait()
             wait = min(wait * 1.5, longest)
+
+
+async def group_events(engine: Engine, name: str) -> AsyncGenerator[Group, None]:
+    """See `Errands.events`.
+
+    A group whose jobs change all the time is looked at no more often than one that rests.
+    """
+    last: Group | None = None
+    wait, longest = GROUP_POLL
+    while True:
+        group = await engine.store.group(name)
+        if last is not None and last.total and not group.total:
+            raise LookupError(f"there is no job of the group {name!r} any longer")
+        if group != last:
+            last = group
+            yield group
+        if group.is_final:
+            return
+        await asyncio.sleep(wait)  # nobody wakes us: jobs are told by their ids
+        wait = min(wait * 1.5, longest)
 
 
 def _shown(job: Job) -> tuple[object, ...]:

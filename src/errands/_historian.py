@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
 from ._clock import Clock
-from ._history import KEPT, Count, Tally
+from ._history import KEPT, MINUTE, Count, Tally
 from ._job import Job
 from ._store import Store
 from ._supervisor import Patience
 from .errors import StoreUnavailable
 
 FLUSH = 5.0  # seconds between two additions to the store
+LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 PRUNE = 60  # additions between two prunings: every five minutes
 
 
@@ -23,14 +24,18 @@ class Historian:
         """Count nothing yet."""
         self._store, self._clock, self._patience = store, clock, patience
         self._counts: dict[tuple[datetime, str, str], Count] = {}
+        self._minute, self._next_minute = LONG_AGO, LONG_AGO
         self._added = 0
 
     def note(self, job: Job) -> None:
         """Count the outcome of an attempt that is stored."""
         if job.started_at is None or not job.history:
             return
-        minute = job.history[-1].ended_at.replace(second=0, microsecond=0)
-        key = minute, job.queue, job.task
+        ended_at = job.history[-1].ended_at
+        if not self._minute <= ended_at < self._next_minute:  # seldom
+            self._minute = ended_at.replace(second=0, microsecond=0)
+            self._next_minute = self._minute + MINUTE
+        key = self._minute, job.queue, job.task
         count = self._counts.get(key)
         if count is None:
             count = self._counts[key] = Count()

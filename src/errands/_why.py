@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from ._heartbeat import Heartbeat
-from ._job import WAITING, Job, Outcome, State
+from ._job import NEVER, WAITING, Job, Outcome, State
 from ._order import Order
 
 NAMED = 3  # jobs or workers that a sentence names
@@ -111,6 +111,8 @@ def _running(job: Job, now: datetime, alive: Sequence[Heartbeat]) -> Reason:
 def _blocked(job: Job, parents: Mapping[str, Job | None]) -> list[Reason]:
     if job.blocked_by is None:
         return []
+    if job.blocked_by == job.rate_key:
+        return [_slowed(job)]
     if job.blocked_by != WAITING:
         text = f"The limit {job.blocked_by!r} is used up: it starts when another of them ends."
         return [Reason(Obstacle.LIMITED, text)]
@@ -118,6 +120,15 @@ def _blocked(job: Job, parents: Mapping[str, Job | None]) -> list[Reason]:
     named = ", ".join(f"{each.id} ({each.task}, {each.state})" for each in left[:NAMED])
     more = f" and {len(left) - NAMED} more" if len(left) > NAMED else ""
     return [Reason(Obstacle.WAITING, f"It waits for {_number(len(left), 'job')}: {named}{more}.")]
+
+
+def _slowed(job: Job) -> Reason:
+    """That too many have started; only the first of those that wait knows when the next may."""
+    text = f"It waits for the rate {job.blocked_by!r}: "
+    if job.free_at == NEVER:
+        return Reason(Obstacle.LIMITED, f"{text}others that wait for it start before.")
+    text += f"the next one may start at {_shown(job.free_at)}, and that is this one."
+    return Reason(Obstacle.LIMITED, text, job.free_at)
 
 
 def _later(job: Job, now: datetime) -> list[Reason]:

@@ -7,17 +7,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import BackgroundTasks, Errands, Job
+from .. import BackgroundTasks, Errands, Group, Job
 from ..asgi import ErrandsMiddleware
 from ..asgi import setup_errands as setup_asgi
 from ..status import Links, StatusKey
 from ._pages import Pages, add_routes, headers
-from ._parts import JobProgress, JobResult, JobStatus
+from ._parts import GroupProgress, JobProgress, JobResult, JobStatus
 from ._shadows import shadowed
 
 __all__ = [
     "BackgroundTasks",
     "ErrandsMiddleware",
+    "GroupProgress",
     "JobProgress",
     "JobResult",
     "JobStatus",
@@ -26,6 +27,7 @@ __all__ = [
 ]
 
 Job.__ft__ = JobStatus  # type: ignore[attr-defined]  # so that a handler may return a job
+Group.__ft__ = GroupProgress  # type: ignore[attr-defined]  # or a group
 
 
 def setup_errands(

@@ -1,4 +1,4 @@
-"""What a FastHTML application answers about a job: fragments, and a stream of them."""
+"""What a FastHTML application answers about a job or a group: fragments, and a stream of them."""
 
 from __future__ import annotations
 
@@ -9,9 +9,19 @@ from fasthtml.common import FtResponse, HttpHeader, Script, Style, to_xml
 from starlette.requests import Request
 from starlette.responses import Response
 
-from .. import Job
-from ..status import PATH, Links, as_response, event_stream, is_asked_for_json, mark_of
-from ._parts import Gone, JobStatus, shown
+from .. import Group, Job
+from ..status import (
+    GROUPS,
+    JOBS,
+    Links,
+    as_response,
+    event_stream,
+    is_asked_for_json,
+    mark_of,
+    seen_by,
+    unless_gone,
+)  # fmt: skip  # a row
+from ._parts import Gone, GroupProgress, JobStatus, group_shown, shown
 
 HERE = Path(__file__).parent
 NO_MORE = 286  # htmx stops polling at this status
@@ -33,14 +43,15 @@ class Pages:
         """Have what the links are signed with."""
         await self.links.open()
 
-    def ready(self, job: Job, value: Any) -> Any:
+    def ready(self, what: Job | Group, value: Any) -> Any:
         """The value, to be shown as FastHTML does."""
         return value
 
-    def accepted(self, job: Job) -> Any:
-        """202, with the job as it is, and a link to it."""
-        headers = {"Location": self.links.to(job.id), "Retry-After": "1"}
-        return FtResponse(JobStatus(job), status_code=202, headers=headers)
+    def accepted(self, what: Job | Group) -> Any:
+        """202, with the job or the group as it is, and a link to it."""
+        headers = {"Location": self.links.of(what)(), "Retry-After": "1"}
+        part = GroupProgress(what) if isinstance(what, Group) else JobStatus(what)
+        return FtResponse(part, status_code=202, headers=headers)
 
 
 def headers(*, style: bool = True) -> list[Any]:
@@ -50,14 +61,19 @@ def headers(*, style: bool = True) -> list[Any]:
 
 
 def add_routes(app: Any, pages: Pages) -> None:
-    """Have the application answer links to jobs."""
-    links = pages.links
+    """Have the application answer links to jobs and groups."""
+    _add_job_routes(app, pages.links)
+    _add_group_routes(app, pages.links)
+
+
+def _add_job_routes(app: Any, links: Links) -> None:
+    errands = links.errands
 
     async def errands_job(request: Request) -> Any:
         job_id = links.opened(request)
         if job_id is None:
             return _not_found(request)
-        job = await links.errands.job(job_id)
+        job = await errands.job(job_id)
         if is_asked_for_json(request):
             return as_response(job)
         if job is None:
@@ -75,10 +91,40 @@ def add_routes(app: Any, pages: Pages) -> None:
         def frame(job: Job) -> tuple[str, str]:
             return "end" if job.is_final else "", to_xml(shown(job, view, still=True), indent=False)
 
-        return await event_stream(links.errands, job_id, request, frame)
+        return event_stream(await errands.job(job_id), errands.events(job_id), request, frame)
 
-    app.route(f"{PATH}/{{token}}/events", methods=["GET"])(errands_events)
-    app.route(f"{PATH}/{{token}}", methods=["GET"])(errands_job)
+    app.route(f"{JOBS}/{{token}}/events", methods=["GET"])(errands_events)
+    app.route(f"{JOBS}/{{token}}", methods=["GET"])(errands_job)
+
+
+def _add_group_routes(app: Any, links: Links) -> None:
+    errands = links.errands
+
+    async def errands_group(request: Request) -> Any:
+        name = links.opened(request, among=GROUPS)
+        if name is None:
+            return _not_found(request)
+        group = await errands.group(name)
+        if is_asked_for_json(request):
+            return as_response(group)
+        if unless_gone(group, request) is None:
+            return FtResponse(Gone(), status_code=NO_MORE)
+        if seen_by(request) == mark_of(group):
+            return Response(status_code=204)  # as above
+        return GroupProgress(group), FRESH
+
+    async def errands_group_events(request: Request) -> Any:
+        name = links.opened(request, among=GROUPS)
+        if name is None:
+            return _not_found(request)
+        group = await errands.group(name)
+        return event_stream(unless_gone(group, request), errands.events(group), request, frame)
+
+    def frame(group: Group) -> tuple[str, str]:
+        return "end" if group.is_final else "", to_xml(group_shown(group), indent=False)
+
+    app.route(f"{GROUPS}/{{token}}/events", methods=["GET"])(errands_group_events)
+    app.route(f"{GROUPS}/{{token}}", methods=["GET"])(errands_group)
 
 
 def _not_found(request: Request) -> Any:

@@ -1,15 +1,17 @@
-"""The components: how far a job is, as fragments that keep themselves up to date."""
+"""The components: how far a job or a group is, as fragments that keep themselves up to date."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from operator import attrgetter
 from typing import Any
+from urllib.parse import quote
 
 from fasthtml.common import Bdi, Div, Progress, Span, ft_hx
 
-from .. import BackgroundTasks, Job, State
+from .. import BackgroundTasks, Group, Job, State
 from ..errors import SetupError
 from ..status import Links, last_words, mark_of
 
@@ -54,8 +56,20 @@ def JobResult(job: Job, render: Render, *, live: bool = False) -> Any:
     return _fragment(job, f"result:{_name_of(render)}", live)
 
 
+def GroupProgress(group: Group, *, live: bool = False) -> Any:
+    """How far a group is, as a bar, with how many failed; up to date until all jobs have ended.
+
+    Args:
+        group: What `await errands.group(name)` answers; one that has no jobs yet is waited for.
+        live: See `JobStatus`.
+    """
+    if group.is_final:
+        return group_shown(group)
+    return _kept_up_to_date(group, partial(group_shown, group), live=live)
+
+
 def Gone() -> Any:
-    """In the place of a job that is no longer kept."""
+    """In the place of a job, or of a group, that is no longer kept."""
     return Div(_state("no longer known"), cls="errands", role="status")
 
 
@@ -69,15 +83,36 @@ def shown(job: Job, view: str, *, still: bool = False) -> Any:
     return _inside(job, view) if still else _fragment(job, view or "status", live=False)
 
 
+def group_shown(group: Group, **attributes: Any) -> Any:
+    """The fragment of a group, without anything that keeps it up to date."""
+    word, of = _group_word(group), dict[str, Any]()
+    if group.total:
+        of = {"value": group.ended, "max": group.total}
+    ended_badly = {"failed": group.failed, "cancelled": group.cancelled}
+    badly = ", ".join(f"{_count(number)} {how}" for how, number in ended_badly.items() if number)
+    return Div(
+        _state(word),
+        _number(f"{_count(group.done)} of {_count(group.total)}") if group.total else None,
+        Progress(**of, cls="errands-bar", aria_label=word),
+        _text(badly) if badly else None,
+        id=f"group-{quote(group.name, safe='')}", cls=f"errands errands-{word}", role="status",
+        aria_live="polite", **attributes,
+    )  # fmt: skip  # a row
+
+
 def _fragment(job: Job, view: str, live: bool) -> Any:
     if job.is_final:
         return _inside(job, view)
-    links, seen = _links(), mark_of(job)
+    return _kept_up_to_date(job, partial(_inside, job, view), live=live, view=view)
+
+
+def _kept_up_to_date(
+    what: Job | Group, inside: Callable[..., Any], *, live: bool, **query: str
+) -> Any:
+    link = partial(_links().of(what), seen=mark_of(what), **query)
     if live:
-        url = links.to(job.id, end="/events", view=view, seen=seen)
-        return ft_hx("errands-live", _inside(job, view), src=url)
-    url = links.to(job.id, view=view, seen=seen)
-    return _inside(job, view, hx_get=url, hx_trigger=EVERY, hx_swap="outerHTML")
+        return ft_hx("errands-live", inside(), src=link(end="/events"))
+    return inside(hx_get=link(), hx_trigger=EVERY, hx_swap="outerHTML")
 
 
 def _inside(job: Job, view: str, **attributes: Any) -> Any:
@@ -142,6 +177,15 @@ def _number(text: str) -> Any:
 
 def _word(job: Job) -> str:
     return "retrying" if job.state is State.QUEUED and job.attempt else str(job.state)
+
+
+def _group_word(group: Group) -> str:
+    if not group.is_final:
+        is_begun = group.ended or group.counts.get(State.RUNNING)
+        return str(State.RUNNING if is_begun else State.QUEUED)
+    if group.failed:
+        return str(State.FAILED)
+    return str(State.DONE if group.done else State.CANCELLED)
 
 
 def _count(number: float) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from ._links import PATH, Links, StatusKey
+from ._links import GROUPS, JOBS, Links, StatusKey
 from ._routes import JsonDoor, add_routes, as_response, is_asked_for_json
 from ._shown import last_words, mark_of
-from ._stream import Frame, event_stream
+from ._stream import Frame, event_stream, seen_by, unless_gone
 
 __all__ = [
-    "PATH",
+    "GROUPS",
+    "JOBS",
     "Frame",
     "JsonDoor",
     "Links",
@@ -19,4 +20,6 @@ __all__ = [
     "is_asked_for_json",
     "last_words",
     "mark_of",
+    "seen_by",
+    "unless_gone",
 ]

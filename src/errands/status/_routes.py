@@ -1,4 +1,4 @@
-"""What Starlette and FastAPI answer about a job: JSON, and a stream of it."""
+"""What Starlette and FastAPI answer about a job or a group: JSON, and a stream of it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from .. import Job
-from ._links import PATH, Links
+from .. import Group, Job
+from ._links import GROUPS, JOBS, Links
 from ._shown import as_json
-from ._stream import event_stream
+from ._stream import event_stream, unless_gone
 
 WAIT = "1"  # seconds after which to ask again
 FRESH = {"Cache-Control": "no-store"}
@@ -33,19 +33,23 @@ class JsonDoor:
         """Have what the links are signed with."""
         await self.links.open()
 
-    def ready(self, job: Job, value: Any) -> Any:
+    def ready(self, what: Job | Group, value: Any) -> Any:
         """The value, as FastAPI makes a response of it, or the JSON that is stored."""
-        return _json((job.result or "null").encode()) if self._is_plain else value
+        if isinstance(what, Group):
+            return as_response(what)
+        return _json((what.result or "null").encode()) if self._is_plain else value
 
-    def accepted(self, job: Job) -> Response:
-        """202, with a link to the job."""
-        url = self.links.to(job.id)
-        body = as_json(job, url=url, events_url=self.links.to(job.id, end="/events"))
+    def accepted(self, what: Job | Group) -> Response:
+        """202, with a link to the job or the group."""
+        link = self.links.of(what)
+        url = link()
+        body = as_json(what, url=url, events_url=link(end="/events"))
         return _json(body, 202, {"Location": url, "Retry-After": WAIT})
 
 
 def add_routes(app: Any, links: Links) -> None:
     """Have the application answer links to jobs; before any other route, one for all included."""
+    errands = links.errands
 
     async def job_status(request: Request) -> Response:
         return as_response(await _job(links, request))
@@ -54,10 +58,26 @@ def add_routes(app: Any, links: Links) -> None:
         job_id = links.opened(request)
         if job_id is None:
             return as_response(None)
-        return await event_stream(links.errands, job_id, request, _frame)
+        job, changes = await errands.job(job_id), errands.events(job_id)
+        return event_stream(job, changes, request, _frame)
 
-    events = Route(f"{PATH}/{{token}}/events", job_events, methods=["GET"])
-    app.router.routes[:0] = [events, Route(f"{PATH}/{{token}}", job_status, methods=["GET"])]
+    async def group_status(request: Request) -> Response:
+        name = links.opened(request, among=GROUPS)
+        return as_response(None if name is None else await errands.group(name))
+
+    async def group_events(request: Request) -> Response:
+        name = links.opened(request, among=GROUPS)
+        if name is None:
+            return as_response(None)
+        group = await errands.group(name)
+        return event_stream(unless_gone(group, request), errands.events(group), request, _frame)
+
+    app.router.routes[:0] = [
+        Route(f"{JOBS}/{{token}}/events", job_events, methods=["GET"]),
+        Route(f"{JOBS}/{{token}}", job_status, methods=["GET"]),
+        Route(f"{GROUPS}/{{token}}/events", group_events, methods=["GET"]),
+        Route(f"{GROUPS}/{{token}}", group_status, methods=["GET"]),
+    ]
 
 
 def is_asked_for_json(request: Request) -> bool:
@@ -66,11 +86,11 @@ def is_asked_for_json(request: Request) -> bool:
     return "application/json" in headers.get("accept", "") and "hx-request" not in headers
 
 
-def as_response(job: Job | None) -> Response:
-    """The job as JSON; without one a 404."""
-    if job is None:
+def as_response(what: Job | Group | None) -> Response:
+    """The job or the group as JSON; without one a 404."""
+    if what is None:
         return _json(b'{"detail":"Not Found"}', 404)
-    return _json(as_json(job), headers={} if job.is_final else {"Retry-After": WAIT})
+    return _json(as_json(what), headers={} if what.is_final else {"Retry-After": WAIT})
 
 
 async def _job(links: Links, request: Request) -> Job | None:
@@ -78,8 +98,8 @@ async def _job(links: Links, request: Request) -> Job | None:
     return None if job_id is None else await links.errands.job(job_id)
 
 
-def _frame(job: Job) -> tuple[str, str]:
-    return "", as_json(job).decode()
+def _frame(what: Job | Group) -> tuple[str, str]:
+    return "", as_json(what).decode()
 
 
 def _json(body: bytes, status: int = 200, headers: dict[str, str] | None = None) -> Response:

@@ -1,4 +1,4 @@
-"""What is told of a job to those who wait for it: not its arguments, and no traceback."""
+"""What is told of a job or a group to those who wait: not its arguments, and no traceback."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ import zlib
 from datetime import datetime
 from typing import Any
 
-from .. import Job, State
+from .. import Group, Job, State
 
 
-def mark_of(job: Job) -> str:
-    """A short text that is another one whenever the job has changed."""
-    if job.progress is None:
-        return f"{job.version}"
-    return f"{job.version}-{zlib.crc32(repr(job.progress).encode()):x}"
+def mark_of(what: Job | Group) -> str:
+    """A short text that is another one whenever it has changed."""
+    if isinstance(what, Group):
+        return "-".join(map(str, _counts(what).values()))
+    if what.progress is None:
+        return f"{what.version}"
+    return f"{what.version}-{zlib.crc32(repr(what.progress).encode()):x}"
 
 
 def last_words(job: Job) -> str:
@@ -22,10 +24,15 @@ def last_words(job: Job) -> str:
     return (job.error or "").strip().rpartition("\n")[2]
 
 
-def as_json(job: Job, **more: Any) -> bytes:
-    """The job as the text of a JSON object; all instants in ISO 8601."""
+def as_json(what: Job | Group, **more: Any) -> bytes:
+    """It as the text of a JSON object; all instants in ISO 8601."""
+    told = (_group(what) if isinstance(what, Group) else _job(what)) | more
+    return json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _job(job: Job) -> dict[str, Any]:
     progress = job.progress
-    told = {
+    return {
         "id": job.id,
         "state": job.state,
         "attempt": job.attempt,
@@ -38,9 +45,24 @@ def as_json(job: Job, **more: Any) -> bytes:
         "finished_at": _iso(job.finished_at),
         "result": json.loads(job.result or "null"),
         "error": None if job.state is State.DONE else last_words(job) or None,
-        **more,
     }
-    return json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _group(group: Group) -> dict[str, Any]:
+    return {
+        "name": group.name,
+        "total": group.total,
+        "counts": _counts(group),
+        "ended": group.ended,
+        "fraction": group.fraction,
+        "is_final": group.is_final,
+        "started_at": _iso(group.started_at),
+        "finished_at": _iso(group.finished_at),
+    }
+
+
+def _counts(group: Group) -> dict[State, int]:
+    return {state: group.counts.get(state, 0) for state in State}
 
 
 def _iso(instant: datetime | None) -> str | None:

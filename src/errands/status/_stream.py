@@ -1,4 +1,4 @@
-"""A job as a stream of server-sent events: bounded, resumed, and no hindrance to a shutdown."""
+"""A job or a group as a stream of server-sent events: bounded, and no hindrance to a shutdown."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ import re
 import signal
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from typing import Any
+from dataclasses import replace
+from typing import Any, TypeVar
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from .. import Errands, Job
+from .. import Group, Job
 from ..errors import NotOpen, StoreUnavailable
 from ._shown import mark_of
 
-Frame = Callable[[Job], tuple[str, str]]
+Followed = TypeVar("Followed", Job, Group)
+Frame = Callable[[Followed], tuple[str, str]]
 
 LONGEST = 20.0  # seconds of one stream, since a server that stops waits for it; the next follows
 LOOK = 0.25  # seconds between two looks at whether the server is to stop
@@ -27,37 +29,57 @@ HEADERS = {
 }
 
 
-async def event_stream(errands: Errands, job_id: str, request: Request, frame: Frame) -> Response:
-    """The changes of a job that this browser has not seen yet.
+def event_stream(
+    now: Followed | None, changes: AsyncGenerator[Followed, None], request: Request,
+    frame: Frame[Followed],
+) -> Response:  # fmt: skip  # a row
+    """The changes of a job or a group that this browser has not seen yet.
 
     A browser that comes back names the event that it had last. 204 tells it to stay away:
     there is nothing more to come.
 
     Args:
-        frame: The name and the text of the event for a job; without a name it is a `message`.
+        now: As it is; `None` if it is gone.
+        changes: It again, and whenever it has changed.
+        frame: The name and the text of the event for it; without a name it is a `message`.
     """
-    job = await errands.job(job_id)
-    seen = request.headers.get("last-event-id") or request.query_params.get("seen", "")
-    if job is None or (job.is_final and mark_of(job) == seen):
+    seen = seen_by(request)
+    if now is None or (now.is_final and mark_of(now) == seen):
         return Response(status_code=204)
-    events = _events(errands, job_id, seen, frame)
+    events = _events(changes, seen, frame)
     return StreamingResponse(events, media_type="text/event-stream", headers=HEADERS)
 
 
+def seen_by(request: Request) -> str:
+    """The mark of what whoever asks has seen last."""
+    return request.headers.get("last-event-id") or request.query_params.get("seen", "")
+
+
+def unless_gone(group: Group, request: Request) -> Group | None:
+    """The group, unless all jobs that whoever asks has seen are forgotten.
+
+    One that has had none so far may get some.
+    """
+    had_none = seen_by(request) in ("", mark_of(replace(group, counts={})))
+    return group if group.total or had_none else None
+
+
 async def _events(
-    errands: Errands, job_id: str, seen: str, frame: Frame
+    changes: AsyncGenerator[Followed, None], seen: str, frame: Frame[Followed]
 ) -> AsyncGenerator[str, None]:
     yield f"retry: {PAUSE}\n\n"
     try:
-        async with aclosing(_while_served(errands.events(job_id))) as changes:
-            async for job in changes:
-                if mark_of(job) != seen:
-                    yield _event(mark_of(job), *frame(job))
+        async with aclosing(_while_served(changes)) as served:
+            async for what in served:
+                if mark_of(what) != seen:
+                    yield _event(mark_of(what), *frame(what))
     except (LookupError, NotOpen, StoreUnavailable):
         return  # the browser comes back, and then is told
 
 
-async def _while_served(changes: AsyncGenerator[Job, None]) -> AsyncGenerator[Job, None]:
+async def _while_served(
+    changes: AsyncGenerator[Followed, None],
+) -> AsyncGenerator[Followed, None]:
     """Go through the changes for as long as a stream may last."""
     loop = asyncio.get_running_loop()
     end, coming = loop.time() + LONGEST, None
@@ -68,10 +90,10 @@ async def _while_served(changes: AsyncGenerator[Job, None]) -> AsyncGenerator[Jo
             await asyncio.wait({coming}, timeout=LOOK)
             if not coming.done():
                 continue
-            job, coming = coming.result(), None
-            if job is None:
+            what, coming = coming.result(), None
+            if what is None:
                 return
-            yield job
+            yield what
     finally:
         if coming is not None:
             coming.cancel()
@@ -79,7 +101,7 @@ async def _while_served(changes: AsyncGenerator[Job, None]) -> AsyncGenerator[Jo
         await changes.aclose()
 
 
-async def _next(changes: AsyncGenerator[Job, None]) -> Job | None:
+async def _next(changes: AsyncGenerator[Followed, None]) -> Followed | None:
     return await anext(changes, None)
 
 

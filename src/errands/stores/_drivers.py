@@ -20,8 +20,15 @@ DRIVERS = ("apsw", "sqlite3")
 _users: dict[str, Counter[str]] = {}  # of a file, by driver
 
 
-def connected(driver: str, path: str) -> OwnDatabase:
-    """A new connection to the file at `path`."""
+def connected(driver: str, path: str, *, to_look: bool = False) -> OwnDatabase:
+    """A new connection to the file at `path`.
+
+    Args:
+        to_look: Write nothing. Without it libraries may, that put hooks on all connections of
+            apsw's (`apsw.connection_hooks`), as that of FastHTML does.
+    """
+    if driver == "apsw" and to_look:
+        return apsw.Connection(path, flags=apsw.SQLITE_OPEN_READONLY)
     if driver == "apsw":
         return apsw.Connection(path)
     from ._stdlib import StandardConnection  # noqa: PLC0415  # only for those who ask for it

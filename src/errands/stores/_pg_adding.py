@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from itertools import chain
 
 from .._job import Job, State
 from .._store import OnConflict, rival_within
 from ..errors import JobExists, StoreUnavailable
+from ._bell import is_news
 from ._pg_link import Session
-from ._pg_statements import BY_KEY, INSERT, REPLACE, by_id, ids_of
+from ._pg_presence import Crier, Cry
+from ._pg_statements import BY_KEY, INSERT, INSERT_AND_TELL, REPLACE, by_id, ids_of
 from ._pg_waits import unbind
 from ._rows import COLUMNS, as_job, new
 
@@ -17,15 +20,35 @@ HEAVY = 4 << 20  # characters of arguments that one statement takes, or a little
 TRIES = 5  # times that one looks for a job which is there, and then is not
 
 
-async def add(session: Session, calls: list[Sequence[Job]]) -> list[list[Job]]:
-    """Add and keep what is there. See `Store.add`."""
+class Told(list[Job]):
+    """Jobs that were kept, and of which the server told the other processes at the commit."""
+
+
+async def add_and_tell(
+    crier: Crier, session: Session, calls: list[Sequence[Job]]
+) -> list[list[Job]]:
+    """`add`; after a time without news the others are told of these without a further trip."""
+    if not (crier.is_rested and is_news(chain.from_iterable(calls))):
+        return await add(session, calls)
+    with crier.telling() as cry:
+        return await add(session, calls, cry)
+
+
+async def add(
+    session: Session, calls: list[Sequence[Job]], cry: Cry | None = None
+) -> list[list[Job]]:
+    """Add and keep what is there. See `Store.add`.
+
+    Args:
+        cry: What the other processes are told, in the same transaction.
+    """
     first: dict[str, Job] = {}
     for jobs in calls:
         for job in jobs:
             first.setdefault(job.id, job)
-    kept = await _insert(session, list(first.values()))
+    kept = await _insert(session, list(first.values()), cry)
     if len(kept) == sum(map(len, calls)):
-        return [list(jobs) for jobs in calls]
+        return [list(jobs) if cry is None else Told(jobs) for jobs in calls]
     answers = {job_id: first[job_id] for job_id in kept}
     for job in first.values():
         if job.id not in answers:
@@ -52,18 +75,23 @@ BY: Mapping[OnConflict, Callable[[Session, list[Sequence[Job]]], Awaitable[list[
 }  # fmt: skip  # a row
 
 
-async def _insert(session: Session, jobs: Sequence[Job]) -> list[str]:
+async def _insert(session: Session, jobs: Sequence[Job], cry: Cry | None = None) -> list[str]:
     """Insert jobs, as a whole, and answer with the ids of those that had no rival."""
     # in the order of the keys, so that two processes do not wait for each other crosswise
     portions = list(_portions(sorted(jobs, key=lambda job: (job.key or "", job.key or job.id))))
     if len(portions) < 2:
-        return [kept for some in portions for kept in await _insert_some(session, some)]
+        return [kept for some in portions for kept in await _insert_some(session, some, cry)]
     async with session.transaction():
-        return [kept for some in portions for kept in await _insert_some(session, some)]
+        return [kept for some in portions for kept in await _insert_some(session, some, cry)]
 
 
-async def _insert_some(session: Session, jobs: Sequence[Job]) -> list[str]:
-    return await ids_of(session, INSERT, COLUMNS, map(new, jobs))
+async def _insert_some(session: Session, jobs: Sequence[Job], cry: Cry | None) -> list[str]:
+    if cry is None:
+        return await ids_of(session, INSERT, COLUMNS, map(new, jobs))
+    channel, name = cry
+    return await ids_of(
+        session, INSERT_AND_TELL, COLUMNS, map(new, jobs), channel=channel, name=name
+    )
 
 
 async def _kept_or_there(session: Session, job: Job) -> Job:

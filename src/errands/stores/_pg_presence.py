@@ -11,7 +11,8 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 
 import psycopg
 
@@ -26,6 +27,11 @@ logger = logging.getLogger("errands.postgres")
 TWICE = 0.2  # seconds between the two looks that find a worker dead
 LONGEST = 5.0  # seconds between two tries to come back
 SPACING = 0.01  # seconds between two notifications: each holds a lock of the whole server
+# One that is part of an addition holds that lock until the addition is flushed. So each process
+# spends no more than such a part of its time on them, and steps back where others do so, too.
+SHARE = 1 / 10
+
+Cry = tuple[str, str]  # a channel, and who has news
 
 # The server is to notice soon that a machine has gone; it lets go of our locks then.
 WATCHED = {
@@ -172,13 +178,30 @@ class Crier:
 
     Args:
         tell: Tells them.
+        cry: Answers what they are told.
     """
 
-    def __init__(self, tell: Callable[[], Awaitable[object]]) -> None:
+    def __init__(self, tell: Callable[[], Awaitable[object]], cry: Callable[[], Cry]) -> None:
         """Say nothing yet."""
-        self._tell = tell
+        self._tell, self._cry = tell, cry
         self._has_news = False
         self._telling: asyncio.Task[None] | None = None
+        self._told_at, self._rests_until = -SPACING, 0.0
+
+    @property
+    def is_rested(self) -> bool:
+        """Whether nothing was told for a while, so that the next may be part of an addition."""
+        now = time.monotonic()
+        return self._telling is None and now >= self._told_at + SPACING and now >= self._rests_until
+
+    @contextmanager
+    def telling(self) -> Iterator[Cry]:
+        """Be told what to say in an addition, which takes as long as the block."""
+        self._told_at = begun = time.monotonic()
+        try:
+            yield self._cry()
+        finally:
+            self._rests_until = begun + (time.monotonic() - begun) / SHARE
 
     def cry(self) -> None:
         """There is news."""
@@ -195,8 +218,11 @@ class Crier:
 
     async def _run(self) -> None:
         try:
+            if (wait := self._told_at + SPACING - time.monotonic()) > 0:
+                await asyncio.sleep(wait)
             while self._has_news:
                 self._has_news = False
+                self._told_at = time.monotonic()
                 try:
                     await self._tell()
                 except StoreUnavailable as error:

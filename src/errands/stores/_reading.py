@@ -7,9 +7,14 @@ from typing import Any
 
 from .._job import Job
 from ._database import Database
-from ._rows import NAMES, as_job, as_json, decode
+from ._rows import FREQUENT, RARE, as_json, decode, job_of
 
-ROWS = f"json_group_array(json_array({NAMES}))"
+# What most jobs do not have is one element: a row is to be short, since each part of it costs.
+ROWS = f"""
+json_group_array(json_array(
+    {", ".join(FREQUENT)},
+    case when coalesce({", ".join(RARE)}) is not null then json_array({", ".join(RARE)}) end
+))"""
 
 
 def by_id(db: Database, ids: Sequence[str]) -> Iterable[Job]:
@@ -20,7 +25,7 @@ def by_id(db: Database, ids: Sequence[str]) -> Iterable[Job]:
 
 def read(db: Database, sql: str, values: tuple[Any, ...]) -> Iterable[Job]:
     """The jobs that a query selects as `ROWS`."""
-    return map(as_job, decode(one(db, sql, values)))
+    return map(_job, decode(one(db, sql, values)))
 
 
 def one(db: Database, sql: str, values: tuple[Any, ...] = ()) -> Any:
@@ -31,3 +36,9 @@ def one(db: Database, sql: str, values: tuple[Any, ...] = ()) -> Any:
 def many(db: Database, sql: str, values: tuple[Any, ...]) -> Iterable[Any]:
     """The values that a query selects, one a row."""
     return (value for (value,) in db.execute(sql, values).fetchall())
+
+
+def _job(row: list[Any]) -> Job:
+    """The job of an element of `ROWS`."""
+    rare = row.pop()
+    return job_of(row, rare)

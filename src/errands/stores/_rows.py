@@ -17,18 +17,23 @@ import msgspec
 from .._group import Group
 from .._job import Attempt, Job, Outcome, Progress, State
 
-COLUMNS = (
-    "id", "task", "payload", "queue", "priority", "key", "group_name", "waits_for", "runs_anyway",
-    "concurrency_key", "rate_key", "is_cancelling", "added_at", "due_at",
-    "free_at", "blocked_by", "state", "attempt", "worker", "started_at", "finished_at",
-    "result", "progress", "history", "version",
-)  # fmt: skip  # as they stand in a row
-CHANGING = COLUMNS[14:]  # by the transitions of a job that is stored
+FREQUENT = (
+    "id", "task", "payload", "queue", "priority", "key", "added_at", "due_at", "free_at", "state",
+    "attempt", "worker", "started_at", "finished_at", "result", "progress", "history", "version",
+)  # fmt: skip  # a row
+RARE = (  # what most jobs do not have
+    "blocked_by", "group_name", "waits_for", "runs_anyway", "concurrency_key", "rate_key",
+    "is_cancelling",
+)  # fmt: skip  # a row
+COLUMNS = FREQUENT + RARE  # as they stand in a row
+CHANGING = (*FREQUENT[8:], "blocked_by")  # by the transitions of a job that is stored
 
 NAMES = ", ".join(COLUMNS)
 UNFINISHED = "state in ('queued', 'running')"
 FINISHED = "state in ('done', 'failed', 'cancelled')"
 STATES = {str(state): state for state in State}
+
+NOTHING = (None,) * len(RARE)
 
 decode = msgspec.json.Decoder().decode
 
@@ -40,23 +45,45 @@ def as_json(value: Collection[Any]) -> str:
 
 def as_job(row: Sequence[Any]) -> Job:
     """The job of a row of `COLUMNS`."""
-    (id_, task, payload, queue, priority, key, group, waits_for, runs_anyway, concurrency_key,
-     rate_key, is_cancelling, added_at, due_at, free_at, blocked_by, state, attempt, worker,
-     started_at, finished_at, result, progress, history, version) = row  # fmt: skip  # as above
+    rare = row[len(FREQUENT) :]
+    return job_of(row[: len(FREQUENT)], None if rare == NOTHING else rare)
+
+
+def job_of(frequent: Sequence[Any], rare: Sequence[Any] | None) -> Job:
+    """The job of what is `FREQUENT` of it, and of what is `RARE`, if there is any."""
+    (id_, task, payload, queue, priority, key, added_at, due_at, free_at, state, attempt, worker,
+     started_at, finished_at, result, progress, history, version) = frequent  # fmt: skip  # a row
     due = instant(due_at)
     return Job.of(
-        id=id_, task=task, payload=payload, queue=queue, priority=priority, key=key, group=group,
-        waits_for=tuple(decode(waits_for)) if waits_for else (), runs_anyway=bool(runs_anyway),
-        concurrency_key=concurrency_key, rate_key=rate_key, is_cancelling=bool(is_cancelling),
+        id=id_, task=task, payload=payload, queue=queue, priority=priority, key=key,
         added_at=due if added_at == due_at else instant(added_at), due_at=due,
-        free_at=due if free_at == due_at else instant(free_at), blocked_by=blocked_by,
-        state=STATES[state],
+        free_at=due if free_at == due_at else instant(free_at), state=STATES[state],
         attempt=attempt, worker=worker, started_at=instant(started_at),
         finished_at=instant(finished_at), result=result,
         progress=Progress(*decode(progress)) if progress else None,
         history=tuple(_attempt(*entry) for entry in decode(history)) if history else (),
-        version=version,
+        version=version, **(_rare(*rare) if rare else {}),
     )  # fmt: skip  # as above
+
+
+def _rare(
+    blocked_by: str | None,
+    group: str | None,
+    waits_for: str | None,
+    runs_anyway: int | None,
+    concurrency_key: str | None,
+    rate_key: str | None,
+    is_cancelling: int | None,
+) -> dict[str, Any]:
+    return {
+        "blocked_by": blocked_by,
+        "group": group,
+        "waits_for": tuple(decode(waits_for)) if waits_for else (),
+        "runs_anyway": bool(runs_anyway),
+        "concurrency_key": concurrency_key,
+        "rate_key": rate_key,
+        "is_cancelling": bool(is_cancelling),
+    }
 
 
 def _progress_text(progress: Progress | None) -> str | None:
@@ -115,24 +142,36 @@ def is_stored(job: Job, there: Job | None) -> bool:
 
 def new(job: Job) -> tuple[Any, ...]:
     """A job as a whole, in the order of `COLUMNS`."""
+    return (*frequent(job), *rare(job))
+
+
+def frequent(job: Job) -> tuple[Any, ...]:
+    """What is `FREQUENT` of a job."""
     added = ms(job.added_at)
     due = added if job.due_at is job.added_at else ms(job.due_at)
     return (
-        job.id, job.task, job.payload, job.queue, job.priority, job.key, job.group,
-        as_json(job.waits_for) if job.waits_for else None, int(job.runs_anyway) or None,
-        job.concurrency_key, job.rate_key, int(job.is_cancelling) or None, added, due,
-        due if job.free_at is job.due_at else ms(job.free_at), job.blocked_by, job.state,
-        job.attempt, job.worker, ms(job.started_at), ms(job.finished_at), job.result,
-        _progress_text(job.progress), _history_text(job.history), job.version,
-    )  # fmt: skip  # in the order of `COLUMNS`
+        job.id, job.task, job.payload, job.queue, job.priority, job.key, added, due,
+        due if job.free_at is job.due_at else ms(job.free_at), job.state, job.attempt, job.worker,
+        ms(job.started_at), ms(job.finished_at), job.result, _progress_text(job.progress),
+        _history_text(job.history), job.version,
+    )  # fmt: skip  # in the order of `FREQUENT`
+
+
+def rare(job: Job) -> tuple[Any, ...]:
+    """What is `RARE` of a job."""
+    return (
+        job.blocked_by, job.group, as_json(job.waits_for) if job.waits_for else None,
+        int(job.runs_anyway) or None, job.concurrency_key, job.rate_key,
+        int(job.is_cancelling) or None,
+    )  # fmt: skip  # in the order of `RARE`
 
 
 def changed(job: Job) -> tuple[Any, ...]:
     """Its id, and what a transition changes, in the order of `CHANGING`."""
     return (
-        job.id, ms(job.free_at), job.blocked_by, job.state, job.attempt, job.worker,
-        ms(job.started_at), ms(job.finished_at), job.result, _progress_text(job.progress),
-        _history_text(job.history), job.version,
+        job.id, ms(job.free_at), job.state, job.attempt, job.worker, ms(job.started_at),
+        ms(job.finished_at), job.result, _progress_text(job.progress),
+        _history_text(job.history), job.version, job.blocked_by,
     )  # fmt: skip  # in the order of `CHANGING`
 
 

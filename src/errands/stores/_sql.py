@@ -35,7 +35,8 @@ from ._secret import joined, new_rows
 from ._tallies import COLUMNS as TALLIED
 from ._tallies import NAME as HISTORY
 from ._waits import Saved, are_kept_back
-from ._writing import insert, report_progress, update, write
+from ._writing import add as add_rows
+from ._writing import report_progress, update, write
 
 VERSION = 4  # of the tables below; a change adds a step to `UPGRADES`
 
@@ -114,7 +115,7 @@ def prepare(db: Database, paths: list[str]) -> list[None]:
 def add(db: Database, calls: list[tuple[Sequence[Job], OnConflict]]) -> list[list[Job]]:
     """Add and keep what is there. See `Store.add`."""
     new = [job for jobs, _ in calls for job in jobs]
-    if write(db, insert, new) == len(new):
+    if add_rows(db, new) == len(new):
         return [list(jobs) for jobs, _ in calls]
     return [[_there(db, job) or job for job in jobs] for jobs, _ in calls]
 
@@ -299,6 +300,6 @@ def _replace(db: Database, job: Job) -> Job:
         job = there.replaced(job)
     elif there is not None:
         db.execute("update errands_jobs set key = null where id = ?", (there.id,))
-    write(db, insert, [job])
+    add_rows(db, [job])
     _sql_waits.mark(db, [job.id])  # as the one was whose place it took
     return job

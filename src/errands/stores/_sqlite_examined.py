@@ -27,7 +27,7 @@ def examine(path: Path, driver: str) -> Examination:
     _drivers.take(driver, str(path))
     db: OwnDatabase | None = None
     try:
-        db = _drivers.connected(driver, str(path))
+        db = _drivers.connected(driver, str(path), to_look=True)
         db.set_busy_timeout(PATIENCE)
         return _examined(db, path)
     except Exception as error:

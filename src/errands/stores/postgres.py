@@ -49,7 +49,7 @@ try:
     from ._pg_errors import translated
     from ._pg_lane import Lane, Work
     from ._pg_link import PLAIN_PLANS, Link, Row, Session, ThreadLink, qualified
-    from ._pg_presence import Crier, Presence
+    from ._pg_presence import Crier, Cry, Presence
     from ._pg_trail import Trail
 except ImportError as error:
     if not (error.name or "psycopg").startswith("psycopg"):
@@ -92,7 +92,8 @@ class PostgresStore:
         self._extending = ThreadLink(address, PLAIN_PLANS | IN_TIME)
         self._claim = partial(_pg_sql.claim, Trail())
         self._presence = Presence(address, self._bell.ring)
-        self._crier = Crier(self._notify)
+        self._crier = Crier(self._notify, self._cry)
+        self._add = partial(_pg_adding.add_and_tell, self._crier)
         self._schema = ""
         self._place: Row | None = None  # where the tables were found last
 
@@ -121,8 +122,13 @@ class PostgresStore:
     async def add(self, jobs: Sequence[Job], on_conflict: OnConflict = "keep") -> list[Job]:
         """See `Store.add`."""
         is_once = on_conflict != "keep"
-        kept = await self._adding.call(_work(jobs, on_conflict), jobs, is_once=is_once)
-        self._tell(kept)
+        is_plain = on_conflict == "keep" and not wait(jobs)
+        work = self._add if is_plain else _work(jobs, on_conflict)
+        kept = await self._adding.call(work, jobs, is_once=is_once)
+        if isinstance(kept, _pg_adding.Told):
+            self._bell.ring()
+        else:
+            self._tell(kept)
         return kept  # type: ignore[no-any-return]  # a lane carries anything
 
     async def add_within(
@@ -368,8 +374,10 @@ class PostgresStore:
         self._crier.cry()
 
     async def _notify(self) -> Any:
-        told = (self._presence.channel, self._presence.name)
-        return await self._looking.call(_pg_sql.notify, told)
+        return await self._looking.call(_pg_sql.notify, self._cry())
+
+    def _cry(self) -> Cry:
+        return self._presence.channel, self._presence.name
 
 
 def _work(jobs: Sequence[Job], on_conflict: OnConflict) -> Work:
