@@ -83,10 +83,9 @@ async def test_a_job_is_cancelled_that_has_not_come_to_its_first_step(errands: E
         worker._runs.cancel({stored.id})
         async with asyncio.timeout(LONG):
             await drain(errands)
-        free = worker._runs.free
 
         assert State.CANCELLED is await state_of(errands, job)
-        assert worker._runs.slots == free
+        await eventually(worker._runs.slots, lambda: worker._runs.free)  # a claim takes some
 
 
 async def test_a_job_that_fails_before_it_hears_of_it_is_cancelled(errands: Errands) -> None:
