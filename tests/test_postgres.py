@@ -13,10 +13,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
+import psycopg
 import pytest
 from postgres_server import PostgresServer
 
-from errands import Claim, Errands, Job, Query, State, new_id
+from errands import Claim, Errands, Job, Limit, Limits, Query, State, new_id
 from errands.errors import NotAStore, SchemaTooNew, SetupError, StoreUnavailable
 from errands.stores import _pg_link, _pg_schema, _pg_statements, store_at
 from errands.stores.postgres import PostgresStore
@@ -428,3 +429,28 @@ async def test_what_is_done_all_the_time_reads_no_table_from_end_to_end(
     assert "Bitmap" not in plan
     if name in ("CLAIM", "NEXT"):
         assert "using errands_free" in plan
+
+
+# Limits
+
+
+async def test_a_claim_that_fails_midway_answers_with_what_it_has_taken(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A claim that meets a full limit looks again; what it took before is committed, and starts."""
+    monkeypatch.setitem(_pg_link.COMMON, "lock_timeout", "100ms")
+    limits = {"t": Limits(concurrency=Limit(1, per="c"))}
+    one, two = job(concurrency_key="full", priority=1), job(concurrency_key="full", priority=1)
+    three = job(concurrency_key="stuck")
+    lock = "select pg_advisory_lock(hashtextextended('errands.limit:stuck', 0))"
+    async with PostgresStore(postgres_url) as store:
+        await store.add([one, two, three])
+        async with await psycopg.AsyncConnection.connect(postgres_url.partition("?")[0]) as stopped:
+            await stopped.execute(lock)
+            claimed = await store.claim(a_claim(limits=limits, limit=2))
+            with pytest.raises(StoreUnavailable, match="for too long"):
+                await store.claim(a_claim(limits=limits, limit=2))
+        later = await store.claim(a_claim(limits=limits, limit=2))
+
+    assert [one.id] == [each.id for each in claimed]
+    assert [three.id] == [each.id for each in later]

@@ -334,6 +334,34 @@ async def test_no_more_are_claimed_than_there_are_processes(
             await errands.result(job, timeout=LONG)
 
 
+async def test_two_claims_at_once_take_no_more_than_there_are_processes(tmp_path: Path) -> None:
+    """Where much is to be done, one looks for jobs while another does."""
+    errands = Errands(f"sqlite:///{tmp_path}/errands.db", processes=2, slots=8, grace=0)
+    errands._engine.tasks.add(apps.errands._engine.tasks["apps_processes.follow"])
+    gate, go_on = tmp_path / "gate", asyncio.Event()
+
+    @errands.task
+    async def wait() -> None:
+        await go_on.wait()
+
+    async with errands:
+        await errands.add_tasks([(wait,)] * 8)
+        async with errands.working():
+            await eventually(8, lambda: running(errands), LONG)
+            await errands.add_tasks([(apps.follow, gate)] * 10)
+            go_on.set()
+            await eventually(8, lambda: ended(errands), LONG)
+            await eventually(2, lambda: running(errands), LONG)
+            await asyncio.sleep(0.2)  # in which nothing is to happen
+            assert 2 == await running(errands)
+            gate.touch()
+            await eventually(18, lambda: ended(errands), LONG)
+
+
+async def ended(errands: Errands) -> int:
+    return (await errands.count()).get(("default", State.DONE), 0)
+
+
 async def running(errands: Errands) -> int:
     return (await errands.count()).get(("default", State.RUNNING), 0)
 

@@ -55,6 +55,22 @@ async def test_one_who_adds_one_by_one_does_not_overshoot(url: str) -> None:
             await errands.add_task(work)
 
 
+async def test_many_who_add_at_once_do_not_overshoot(url: str) -> None:
+    """Each sees what the others are just adding; and the queue is filled."""
+    errands = Errands(url, max_queued={"default": 100})
+
+    @errands.task
+    async def work() -> None: ...
+
+    async with errands:
+        adding = [errands.add_task(work) for _ in range(300)]
+        added = await asyncio.gather(*adding, return_exceptions=True)
+        count = await errands.count()
+
+    refused = [answer for answer in added if isinstance(answer, QueueFull)]
+    assert (100, 200) == (sum(count.values()), len(refused))
+
+
 def test_the_client_is_asked_to_come_again(url: str) -> None:
     """By 503 with Retry-After, and nothing of the request is kept."""
     errands = Errands(url, max_queued={"default": 1})

@@ -11,7 +11,8 @@ from datetime import timedelta
 import pytest
 from patience import eventually
 
-from errands import Errands, Job, Outcome, Query, Retry, State, progress, track
+from errands import Errands, Job, Outcome, Query, Retry, State, current_job, progress, track
+from errands._options import Options
 from errands.errors import JobCancelled, JobExists, JobFailed
 from errands.testing import drain
 
@@ -62,6 +63,44 @@ async def test_a_queued_job_is_cancelled_at_once(errands: Errands) -> None:
 
     assert (State.CANCELLED, job.version + 1) == (after.state, after.version)
     assert [] == ran
+
+
+async def test_a_job_is_cancelled_that_has_not_come_to_its_first_step(errands: Errands) -> None:
+    """It ends, and its slot is free again, although asyncio has not begun its task."""
+
+    @errands.task
+    async def work() -> None:
+        await asyncio.Event().wait()
+
+    async with errands.working():
+        engine = errands._engine
+        worker = engine._worker
+        assert worker is not None
+        job = engine.make(Options(), work, (), {})
+        [stored] = await engine.store.add([worker.claimed(job)])
+        worker._runs.occupy()
+        worker.start(stored)
+        worker._runs.cancel({stored.id})
+        async with asyncio.timeout(LONG):
+            await drain(errands)
+
+        assert State.CANCELLED is await state_of(errands, job)
+        await eventually(worker._runs.slots, lambda: worker._runs.free)  # a claim takes some
+
+
+async def test_a_job_that_fails_before_it_hears_of_it_is_cancelled(errands: Errands) -> None:
+    """It does not wait for its next attempt, to be cancelled only then."""
+
+    @errands.task(retry=Retry(attempts=5, wait=3600))
+    async def work() -> None:
+        await errands._engine.store.request_cancel([current_job().id])
+        raise ValueError
+
+    async with errands.working():
+        job = await errands.add_task(work)
+        there = await cancelled(errands, job)
+
+    assert Outcome.FAILED is there.history[0].outcome
 
 
 async def test_a_coroutine_is_cancelled_and_may_clean_up(errands: Errands) -> None:

@@ -7,7 +7,7 @@ store looks for the next jobs while those of the claim before are run.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence, Set
 from dataclasses import replace
 from datetime import datetime
 
@@ -51,7 +51,7 @@ class Claimer:
         self._sift = sift
         self._wake, self._no_claim = asyncio.Event(), asyncio.Event()
         self._no_claim.set()
-        self._claims = 0  # under way
+        self._under_way: list[Claim] = []
         self._sifting = asyncio.Lock()
         self._is_rung = self._is_stopping = self._is_flush = self.is_idle = False
 
@@ -99,18 +99,24 @@ class Claimer:
         """Claim and start jobs, and say how many there were."""
         self._runs.occupy(free)  # nobody else is to use these slots meanwhile
         self._no_claim.clear()
-        self._claims += 1
+        claims = self._wanted(free)
+        self._under_way += claims
         left = free
         try:
-            for claim in self._wanted(free):
+            for claim in claims:
                 if left:
                     left -= await self._claim(replace(claim, limit=min(claim.limit, left)))
         finally:
-            self._runs.vacate(left)
-            self._claims -= 1
-            if not self._claims:
+            for claim in claims:
+                self._under_way.remove(claim)
+            if not self._under_way:
                 self._no_claim.set()
+            self._runs.vacate(left)
         return free - left
+
+    def coming(self, tasks: Set[str]) -> int:
+        """How many jobs of these tasks may come by the claims that are under way."""
+        return sum(claim.limit for claim in self._under_way if not tasks.isdisjoint(claim.tasks))
 
     async def _claim(self, claim: Claim) -> int:
         """Claim and start jobs in slots that were occupied, and say how many there were."""

@@ -19,6 +19,7 @@ from ._intake import Intake
 from ._job import Job
 from ._pruner import Pruner
 from ._resident import Resident
+from ._room import Room
 from ._runner import Middleware, Next
 from ._schedule import Schedule
 from ._scheduler import Scheduler
@@ -111,7 +112,7 @@ class Engine(Intake):
         if self._opened and self._loop is not loop:
             raise SetupError("this Errands is open in another event loop; give each loop its own")
         if not self._opened:
-            self._loop = loop
+            self._loop, self._room = loop, Room(self._settings.max_queued)
             await self._store.__aenter__()
             try:
                 await self.clock.follow(self._store.now)

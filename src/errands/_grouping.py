@@ -8,8 +8,7 @@ from typing import Any, TypeVar, overload
 from ._adding import Adding, Call
 from ._engine import Engine
 from ._group import Group
-from ._job import Job, State
-from ._results import id_of
+from ._job import Job, State, id_of
 
 T = TypeVar("T")
 

@@ -106,8 +106,14 @@ class Intake:
 
     async def add(self, jobs: Sequence[Job], on_conflict: OnConflict = "keep") -> list[Job]:
         """Store jobs, and start at once those for which a slot is free here."""
+        coming = await self._room.take(self.store, jobs)
+        try:
+            return await self._add(jobs, on_conflict)
+        finally:
+            self._room.came(coming)
+
+    async def _add(self, jobs: Sequence[Job], on_conflict: OnConflict) -> list[Job]:
         store, worker = self.store, self._worker
-        await self._room.take(store, jobs)
         if worker is None:
             return self._added(jobs, await store.add(jobs, on_conflict))
         born: set[str] = set()
@@ -135,8 +141,11 @@ class Intake:
 
         They are queued, since nothing may start before the commit, of which nobody tells us.
         """
-        await self._room.take(self.store, jobs)
-        return await self.store.add_within(connection, jobs, on_conflict)
+        coming = await self._room.take(self.store, jobs)
+        try:
+            return await self.store.add_within(connection, jobs, on_conflict)
+        finally:
+            self._room.came(coming)
 
     async def hold(self, jobs: Sequence[Job], on_conflict: OnConflict) -> list[Job]:
         """Store jobs that are not to start before `start` is called.
@@ -145,8 +154,14 @@ class Intake:
         one before the request, and its transaction, are over. One that has a limit takes none of
         its places so early: it is due later, and at once when it is started.
         """
+        coming = await self._room.take(self.store, jobs)
+        try:
+            return await self._hold(jobs, on_conflict)
+        finally:
+            self._room.came(coming)
+
+    async def _hold(self, jobs: Sequence[Job], on_conflict: OnConflict) -> list[Job]:
         worker = self._worker
-        await self._room.take(self.store, jobs)
         if worker is None or on_conflict == "replace":
             return self._added(jobs, await self.store.add(jobs, on_conflict))
         jobs = [self._held(job, worker) if worker.takes(job) else job for job in jobs]

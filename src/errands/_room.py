@@ -2,10 +2,12 @@
 
 Other processes add, too, and to count at each addition would be slow. So a bound is kept
 about, and not to the job: one process counts anew once it has used up half of what was free.
+What it is just adding no count may show yet, and is taken for added.
 """
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -15,10 +17,11 @@ from ._store import Store
 from .errors import QueueFull
 
 FRESH = 1.0  # seconds for which a count is believed
+NOTHING: Counter[str] = Counter()
 
 
 class Room:
-    """The room that is left in the queues which have a bound.
+    """The room that is left in the queues which have a bound, in one event loop.
 
     Args:
         bounds: How many unfinished jobs each of them may have.
@@ -28,32 +31,50 @@ class Room:
         """Count nothing yet."""
         self._bounds = bounds
         self._left: dict[str, tuple[int, float]] = {}  # and until when that is believed
+        self._coming = Counter[str]()  # jobs that are just being added
+        self._turn, self._came = asyncio.Lock(), asyncio.Event()
 
-    async def take(self, store: Store, jobs: Sequence[Job]) -> None:
-        """Count jobs that are about to be added.
+    async def take(self, store: Store, jobs: Sequence[Job]) -> Counter[str]:
+        """Count jobs that are about to be added; the answer is to be given to `came`.
 
         Raises:
             QueueFull: if a queue has no room for them; then none is counted.
         """
         if not self._bounds:
-            return
+            return NOTHING
         wanted = Counter(job.queue for job in jobs if job.queue in self._bounds)
-        for queue, number in wanted.items():
-            left, until = self._left.get(queue, (0, 0.0))
-            if number > left or time.monotonic() > until:
-                left = await self._count(store, queue)
-            if number > left:
-                bound = self._bounds[queue]
+        if not wanted:
+            return NOTHING
+        async with self._turn:  # many at once would all see the same room
+            for queue, number in wanted.items():
+                left, until = self._left.get(queue, (0, 0.0))
+                if number > left or time.monotonic() > until:
+                    await self._count(store, queue, number)
+            for queue, number in wanted.items():
+                left, until = self._left[queue]
+                self._left[queue] = left - number, until
+            self._coming.update(wanted)
+        return wanted
+
+    def came(self, wanted: Counter[str]) -> None:
+        """What was counted is added by now, or was not."""
+        if wanted:
+            self._coming.subtract(wanted)
+            self._came.set()
+
+    async def _count(self, store: Store, queue: str, number: int) -> None:
+        bound = self._bounds[queue]
+        while True:
+            self._came.clear()
+            coming = self._coming[queue]  # before: one that comes meanwhile may not be counted
+            there = await store.backlog(queue, bound)
+            free = bound - there - coming
+            if number <= free:
+                self._left[queue] = max(free // 2, min(free, 1)), time.monotonic() + FRESH
+                return
+            if not coming or number > bound - there:
                 raise QueueFull(
-                    f"the queue {queue!r} has {bound - left} unfinished jobs, and max_queued is "
+                    f"the queue {queue!r} has {there} unfinished jobs, and max_queued is "
                     f"{bound}: add again when its workers have caught up, or start more of them"
                 )
-        for queue, number in wanted.items():
-            left, until = self._left[queue]
-            self._left[queue] = left - number, until
-
-    async def _count(self, store: Store, queue: str) -> int:
-        bound = self._bounds[queue]
-        free = bound - await store.backlog(queue, bound)
-        self._left[queue] = max(free // 2, min(free, 1)), time.monotonic() + FRESH
-        return free
+            await self._came.wait()  # some may be counted twice, as coming and as there

@@ -91,8 +91,21 @@ class Run:
         """Tell the function to end, and let it go if it has not in so many seconds."""
         self.is_stopped = True
         if self.task is not None:
-            self.task.cancel(reason)
+            self.interrupt(reason)
             self._later(grace, self.let_go)
+
+    def interrupt(self, reason: str) -> None:
+        """Cancel what runs it; where that has just been made, once it has begun.
+
+        A task of asyncio that is cancelled before its first step has none: nobody would ever
+        say what became of the job.
+        """
+        if self.task is None:
+            return
+        if self.finishing is None:
+            asyncio.get_running_loop().call_soon(self.task.cancel, reason)
+        else:
+            self.task.cancel(reason)
 
     def let_go(self) -> None:
         """Wait no longer for a function that ignores its cancellation."""

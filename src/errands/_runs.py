@@ -18,7 +18,7 @@ from ._calling import Executors
 from ._clock import Clock
 from ._doubts import Doubts
 from ._finishing import Finishing
-from ._job import Job
+from ._job import Job, State
 from ._leash import let_go
 from ._parents import results_of
 from ._runner import Middleware, Run, run
@@ -216,7 +216,7 @@ class Runs:
         """Cancel the run of a job, which then goes back."""
         held = self._held.get(job.id)
         if held is not None and held.task is not None and not held.is_ended:
-            held.task.cancel("it goes to another worker")
+            held.interrupt("it goes to another worker")
 
     def cancel(self, ids: Collection[str]) -> None:
         """End what somebody asked to be cancelled: these are cancelled, not handed back."""
@@ -233,7 +233,7 @@ class Runs:
         self._is_stopping = True
         for held in self._held.values():
             if held.task is not None and not held.is_ended and not held.task.cancelling():
-                held.task.cancel("the worker stops")
+                held.interrupt("the worker stops")
 
     async def stop(self, grace: float, cleanup: float) -> None:
         """Let what runs end within `grace` seconds; cancel and hand back the rest."""
@@ -332,6 +332,28 @@ class Runs:
                         "job %s (%s) was changed by somebody else; its outcome, %s, is refused",
                         job.id, job.task, job.state,
                     )  # fmt: skip
+            await self._cancel_asked([job for job in outcomes if job.id in saved])
+
+    async def _cancel_asked(self, saved: Sequence[Job]) -> None:
+        """Cancel what waits for its next attempt, and was asked to end before the last was over.
+
+        Nobody would see that before the next start. What goes back otherwise starts at once.
+        """
+        now = self._clock.now()
+        waiting = [job.id for job in saved if job.state is State.QUEUED and job.free_at > now]
+        if not waiting:
+            return
+        there = await self._patience.until_done(
+            lambda: asyncio.gather(*(self._store.get(job_id) for job_id in waiting))
+        )
+        asked = [job for job in there if job and job.is_cancelling and job.state is State.QUEUED]
+        if not asked:
+            return
+        cancelled = [job.cancelled(now) for job in asked]
+        done = await self._patience.until_done(lambda: self._store.save(cancelled))
+        for job in cancelled:
+            if job.id in done:
+                self._told(job)
 
     def _leave(self, held: Run | None, job_id: str) -> None:
         if held is not None and self._held.get(job_id) is held:

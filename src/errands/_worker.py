@@ -256,7 +256,9 @@ class Worker:
     @property
     def _room(self) -> int:
         """How many more jobs may start in processes."""
-        return self._most - self._runs.count(self._of_processes) - len(self._unborn)
+        of_processes = self._of_processes
+        here = self._runs.count(of_processes) + len(self._unborn)
+        return self._most - here - self._claimer.coming(of_processes)
 
     def _free(self) -> None:
         """A slot is free again, and maybe a process with it."""

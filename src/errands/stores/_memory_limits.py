@@ -22,10 +22,15 @@ KEYS = 200  # limits that are looked at when somebody asks who is kept back with
 
 
 class Ledger:
-    """Counts the jobs of each key, as they are put and forgotten."""
+    """Counts the jobs of each key, as they are put and forgotten.
 
-    def __init__(self) -> None:
+    Args:
+        is_paused: Whether a job is not to start for now.
+    """
+
+    def __init__(self, is_paused: Callable[[Job], bool]) -> None:
         """Know of no job."""
+        self._is_paused = is_paused
         self._running: defaultdict[str, dict[str, Job]] = defaultdict(dict)
         self._blocked: defaultdict[str, dict[str, Job]] = defaultdict(dict)
         self._taken: dict[str, list[Entry]] = {}
@@ -58,6 +63,7 @@ class Ledger:
             put: Keeps a job as it is now.
         """
         quota, claimed = Quota(call.limits, call.now, call.watch), list[Job]()
+        has_freed = False
         while wanted := call.limit - len(claimed):
             found, refused = look(call, wanted), list[tuple[Job, str]]()
             for job in found:
@@ -69,8 +75,11 @@ class Ledger:
                 put(claimed[-1])
             self._block(call, refused, due, put)
             is_all = not refused and len(found) < wanted
-            if is_all and not self._free(quota, call.limit - len(claimed), put):
+            freed = self._free(quota, call.limit - len(claimed), put) if is_all else 0
+            # where none is found, what was freed before is paused, or another worker's
+            if is_all and not (freed and (found or not has_freed)):
                 break
+            has_freed = freed > 0
         else:
             self._free(quota, 1, put)
         self._taken |= {key: bucket.taken for key, bucket in quota.spent.items()}
@@ -89,6 +98,10 @@ class Ledger:
                 self._learn(quota, first)
             else:
                 freed += self._free_of(key, PORTION, put)
+        for key in [key for key in quota.keys if quota.left(key) > 0]:
+            for job in filter(self._is_paused, self._first(key, PORTION)):
+                put(job.unblocked())  # it is in the way of others until it is resumed
+                freed += 1
         return freed + self._free(quota, PORTION, put)
 
     def in_use(self, limit: int, most: int) -> list[LimitUse]:

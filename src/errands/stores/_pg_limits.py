@@ -12,6 +12,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+import psycopg
+
 from .._job import NEVER, WAITING, Job, State
 from .._limit import LimitUse, is_limited
 from .._quota import Bucket, Quota
@@ -74,6 +76,20 @@ update errands_jobs as j set free_at = j.due_at, blocked_by = null from (
     ) as first
 ) as freed where j.id = freed.id returning j.id
 """
+# Of the first that a key keeps back those that are paused: they start when they are resumed, and
+# are in the way of the others until then.
+FREE_PAUSED = f"""
+update errands_jobs as j set free_at = j.due_at, blocked_by = null from (
+    select first.id from unnest(%(keys)s::text[]) as given (blocker) cross join lateral (
+        select b.id from errands_jobs as b where {FIRST.format("given.blocker")}
+        limit {PORTION} for update skip locked
+    ) as first
+) as front
+where j.id = front.id and (j.queue in (select name from errands_orders where kind = 'queue')
+                           or j.task in (select name from errands_orders where kind = 'task'))
+returning j.id
+"""
+ARE_PAUSED = "select exists (select 1 from errands_orders where kind in ('queue', 'task'))"
 REMIND = f"""
 update errands_jobs as j set free_at = first.again from (
     select (select b.id from errands_jobs as b where {FIRST.format("value ->> 0")} limit 1
@@ -183,13 +199,18 @@ async def _in_use(session: Session, limit: int, most: int) -> list[LimitUse]:
 async def _claim(session: Session, call: Claim) -> list[Job]:
     claimed, blocked, is_all = list[Job](), 0, False
     while (left := call.limit - len(claimed)) and blocked < MOST and not is_all:
-        async with session.quickly():
-            taken, refused, quota, kept_back = await _round(session, call, left)
-            blocked += await _block(session, call, refused)
-            is_all = not refused and len(taken) < left
-            kept_back |= {by for _, by in refused}
-            freed = await _free(session, quota, kept_back, left - len(taken) or 1)
-            is_all = is_all and not freed
+        try:
+            async with session.quickly():
+                taken, refused, quota, kept_back = await _round(session, call, left)
+                blocked += await _block(session, call, refused)
+                is_all = not refused and len(taken) < left
+                kept_back |= {by for _, by in refused}
+                freed = await _free(session, quota, kept_back, left - len(taken) or 1)
+                is_all = is_all and not freed
+        except psycopg.Error:
+            if claimed:  # by rounds that are committed: nobody else would start these
+                break
+            raise
         claimed += taken
     return claimed
 
@@ -293,10 +314,17 @@ async def _unblock(session: Session, call: Claim, after: str) -> tuple[int, str]
     async with session.quickly():
         limited = [job for key, job in mine if is_limited(job, key, call.limits)]
         kept_back = await _learn(session, quota, limited)
+        freed += await _free_paused(session, [key for key in kept_back if quota.left(key) > 0])
         freed += await _free(session, quota, kept_back, PORTION)
         if gone:
             freed += len(await session.rows(FREE, {"rows": as_json(gone)}))
     return freed, max(keys) if len(keys) == KEYS else WAITING
+
+
+async def _free_paused(session: Session, keys: Sequence[str]) -> int:
+    if not keys or not (await session.rows(ARE_PAUSED))[0][0]:
+        return 0
+    return len(await session.rows(FREE_PAUSED, {"keys": sorted(keys)}))
 
 
 async def _firsts(session: Session, keys: Sequence[str]) -> list[Row]:

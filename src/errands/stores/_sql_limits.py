@@ -72,6 +72,14 @@ select json_group_array(value) from json_each(?) where exists (
 """
 FIRST = "select id from errands_jobs where blocked_by = ? order by priority desc, due_at, id"
 FREE = f"update errands_jobs set free_at = due_at, blocked_by = null where id in ({FIRST} limit ?)"
+# Of the first that a key keeps back those that are paused: they start when they are resumed, and
+# are in the way of the others until then.
+FREE_PAUSED = f"""
+update errands_jobs set free_at = due_at, blocked_by = null where id in ({FIRST} limit {PORTION})
+and (queue in (select name from errands_orders where kind = 'queue')
+     or task in (select name from errands_orders where kind = 'task'))
+"""
+ARE_PAUSED = "select exists (select 1 from errands_orders where kind in ('queue', 'task'))"
 REMIND = f"update errands_jobs set free_at = ? where id = ({FIRST} limit 1) and free_at <> ?"
 ANY = "select exists (select 1 from errands_jobs where blocked_by > ?)"
 NEXT_KEYS = f"""
@@ -109,14 +117,19 @@ def claim(db: Database, call: Claim, look: Callable[[int], Sequence[Job]]) -> li
         look: Answers with the first jobs that are free, so many at the most.
     """
     quota, claimed, blocked = Quota(call.limits, call.now, call.watch), list[Job](), 0
+    has_freed = False
     while (wanted := call.limit - len(claimed)) and blocked < MOST:
         found = look(wanted)
         taken, refused = _parted(db, quota, call, found)
         write(db, update, taken)
         claimed += taken
         blocked += _block(db, quota, call, refused)
-        if not refused and len(found) < wanted and not _free(db, quota, wanted - len(taken)):
+        is_all = not refused and len(found) < wanted
+        freed = _free(db, quota, wanted - len(taken)) if is_all else 0
+        # where none is found, what was freed before is paused, or another worker's
+        if is_all and not (freed and (found or not has_freed)):
             break
+        has_freed = freed > 0
     else:
         _free(db, quota, 1)  # so that the next claim finds one, and looks for more
     if spent := quota.spent:
@@ -239,5 +252,15 @@ def _unblock(db: Database, call: Claim, after: str) -> tuple[int, str]:
         else:  # its limit is gone
             db.execute(FREE, (key, PORTION))
             freed += db.changes()
+    freed += _free_paused(db, [key for key in quota.keys if quota.left(key) > 0])
     freed += _free(db, quota, PORTION)
     return freed, max(keys) if len(keys) == KEYS else WAITING
+
+
+def _free_paused(db: Database, keys: Collection[str]) -> int:
+    freed = 0
+    if keys and one(db, ARE_PAUSED):
+        for key in keys:
+            db.execute(FREE_PAUSED, (key,))
+            freed += db.changes()
+    return freed

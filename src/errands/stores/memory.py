@@ -57,7 +57,7 @@ class MemoryStore(Records):
         self._keys: dict[str, str] = {}
         self._waits, self._groups = Waits(self._jobs), Groups(self._jobs)
         self._heaps: defaultdict[Place, list[Entry]] = defaultdict(list)
-        self._ledger = Ledger()
+        self._ledger = Ledger(self._is_paused)
         self._lock = threading.RLock()  # `extend` comes from another thread
         super().__init__(Bell())
         self.listen = self._bell.listen
@@ -203,12 +203,7 @@ class MemoryStore(Records):
         """See `Store.places`."""
         with self._lock:
             waiting = [j for j in self._jobs.values() if not j.is_final and j.free_at <= before]
-        paused = self._orders
-        return {
-            (job.queue, job.task)
-            for job in waiting
-            if ("queue", job.queue) not in paused and ("task", job.task) not in paused
-        }
+        return {(job.queue, job.task) for job in waiting if not self._is_paused(job)}
 
     async def waiting_since(self, before: datetime) -> Mapping[str, datetime]:
         """See `Store.waiting_since`."""
@@ -371,6 +366,9 @@ class MemoryStore(Records):
         queues = [q for q, _ in self._heaps] if claim.queues is None else claim.queues
         awake = {queue for queue in queues if ("queue", queue) not in self._orders}
         return [place for place in self._heaps if place[0] in awake]
+
+    def _is_paused(self, job: Job) -> bool:
+        return ("queue", job.queue) in self._orders or ("task", job.task) in self._orders
 
     def _takes(self, claim: Claim, job: Job) -> bool:
         return job.task in claim.tasks and ("task", job.task) not in self._orders

@@ -8,7 +8,19 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from errands import Claim, Job, Limit, Limits, LimitUse, Outcome, Query, Rate, State, Store
+from errands import (
+    Claim,
+    Job,
+    Limit,
+    Limits,
+    LimitUse,
+    Order,
+    Outcome,
+    Query,
+    Rate,
+    State,
+    Store,
+)
 
 from ._rows import LATER, NOW, a_claim, ids, job
 
@@ -200,6 +212,38 @@ class Limiting:
         freed = [await store.unblock(a_limited()) for _ in range(4)]
         assert 450 == sum(freed)
         assert 450 == len(await store.claim(a_limited(limit=1000)))
+
+    async def test_jobs_that_are_paused_are_in_nobodys_way(self, store: Store) -> None:
+        """Although they have the same limit, and came before."""
+        running = await self._two_that_run(store)
+        paused, other = bound(20, queue="paused"), bound(1)
+        await store.add([*paused, *other])
+        assert [] == await store.claim(a_limited())
+        await store.put_orders([Order(kind="queue", name="paused", since=NOW)])
+        await ended(store, running)
+
+        await store.unblock(a_limited())
+        assert ids(other) == ids(await store.claim(a_limited()))
+        await store.remove_orders([("queue", "paused")])
+        assert ids(paused[:1]) == ids(await store.claim(a_limited()))
+
+    async def test_a_claim_frees_no_more_than_it_could_take(self, store: Store) -> None:
+        """Also where it is not to take them, as they are paused."""
+        running = await self._two_that_run(store)
+        await store.add(bound(300, queue="paused"))
+        assert [] == await store.claim(a_limited())
+        await store.put_orders([Order(kind="queue", name="paused", since=NOW)])
+        await ended(store, running)
+        [more] = bound(1)
+        await store.add([more])
+
+        assert ids([more]) == ids(await store.claim(a_limited()))
+        kept_back = [each for each in await store.find(Query(limit=400)) if each.blocked_by]
+        assert 280 < len(kept_back) < 300
+
+    async def _two_that_run(self, store: Store) -> list[Job]:
+        await store.add(bound(2))
+        return await store.claim(a_limited())
 
     async def test_no_more_start_in_a_time_than_the_rate_says(self, store: Store) -> None:
         """The next one is due when its token is back, and says what it waits for."""
