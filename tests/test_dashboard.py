@@ -31,6 +31,7 @@ from errands import (
     ready,
 )
 from errands._history import bucket_of
+from errands._job import NEVER
 from errands.dashboard._pages import _job
 from errands.errors import JobFailed
 from errands.testing import JumpingClock
@@ -314,6 +315,22 @@ async def test_a_queued_job_says_why_it_is_not_running(
     for reason in why.reasons:
         assert reason.text in shown
     assert "Why it is not running" not in text_of(await client.get(f"jobs/{done.id}"))
+
+
+async def test_the_limit_of_a_secret_does_not_tell_it(
+    client: AsyncClient, errands: Errands
+) -> None:
+    """A limit has the value of its argument in its name."""
+    secret = "sk_live_42_secret"
+    job = job_of(
+        errands, payload=f'{{"api_key":"{secret}"}}', blocked_by=f'limit:ask:api_key="{secret}"',
+        free_at=NEVER,
+    )  # fmt: skip  # a call
+    await keep(errands, job)
+    page = await client.get(f"jobs/{job.id}")
+
+    assert "Why it is not running" in text_of(page)
+    assert secret not in page.text
 
 
 async def test_a_job_that_is_not_there_is_not_found(client: AsyncClient) -> None:

@@ -151,3 +151,23 @@ def test_hooks_are_told_in_one_event_loop_after_the_other(url: str) -> None:
         return job.id
 
     assert [asyncio.run(once()) for _ in range(2)] == told
+
+
+async def test_hooks_are_told_where_jobs_are_only_added(errands: Errands) -> None:
+    """As in a web process whose jobs others run; one that wants to end the process does not."""
+    told: list[str] = []
+
+    @errands.on("queued")
+    def rude(job: Job) -> None:
+        raise SystemExit
+
+    @errands.on("queued")
+    async def hook(job: Job) -> None:
+        told.append(job.id)
+
+    @errands.task
+    async def work() -> None: ...
+
+    async with errands:
+        jobs = [await errands.add_task(work) for _ in range(3)]
+        await eventually([job.id for job in jobs], lambda: told)

@@ -245,3 +245,11 @@ def test_a_cancelled_job_may_say_why() -> None:
     """Where it had been claimed."""
     assert "because" == JOB.claimed("w", NOW, LEASE).cancelled(NOW, "because").error
     assert None is JOB.cancelled(NOW).error
+
+
+def test_who_is_cancelled_between_two_attempts_made_no_third() -> None:
+    """The history has the attempt that failed, and not the wait for the next one."""
+    failed = JOB.claimed("w", NOW, LEASE).failed("boom", NOW + SECOND, wait=60)
+    cancelled = failed.cancelled(NOW + 2 * SECOND)
+
+    assert (State.CANCELLED, failed.history) == (cancelled.state, cancelled.history)

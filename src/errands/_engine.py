@@ -119,6 +119,7 @@ class Engine(Intake):
             except BaseException:
                 await self._store.__aexit__(None, None, None)
                 raise
+            self.hooks.begin()
         self._opened += 1
 
     async def close(self) -> None:
@@ -126,6 +127,7 @@ class Engine(Intake):
         if self._opened == 1:
             await self._see_off()
             await self.locals.drain(self.grace)
+            await self.hooks.end(HOOKS_GRACE)
             self._opened = 0
             await self._store.__aexit__(None, None, None)
         else:
@@ -156,7 +158,7 @@ class Engine(Intake):
             worker = await self._hire(aside)
             self.is_working = True
             own = {} if aside else await self._begin(worker, declared)
-            loops = {**worker.loops, **own, "hooks": self.hooks.begin()}
+            loops = {**worker.loops, **own}
             supervisor = self._supervisor = asyncio.create_task(
                 supervise(loops, self.clock), name="errands supervisor"
             )
@@ -224,7 +226,6 @@ class Engine(Intake):
             self.locals.drain(self.grace),
             *([] if services is None else [services.stop()]),
         )
-        await self.hooks.ended(HOOKS_GRACE)
         historian, self._historian = self._historian, None
         if historian is not None:
             await historian.stop()

@@ -10,11 +10,9 @@ import asyncio
 import logging
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable
-from functools import partial
 from typing import Any, Literal, get_args
 
 from ._job import Job, Outcome, State
-from ._supervisor import Loop
 from ._task import is_async
 from .executors.thread import Threads
 
@@ -30,6 +28,8 @@ MOST = 10_000  # events that wait for slow hooks; more are dropped, and that is 
 
 class _Begun:
     """What belongs to one event loop."""
+
+    telling: asyncio.Task[None]
 
     def __init__(self) -> None:
         self.news, self.all_told = asyncio.Event(), asyncio.Event()
@@ -57,23 +57,23 @@ class Hooks:
 
     def tell(self, event: EventName, jobs: Iterable[Job]) -> None:
         """Have the hooks of this event told about jobs."""
-        if event not in self._hooks:
+        if event not in self._hooks or self._begun is None:
             return
         for job in jobs:
             if len(self._events) >= MOST:
                 self._dropped += 1
             else:
                 self._events.append((event, job))
-        if self._begun is not None:
-            self._begun.all_told.clear()
-            self._begun.news.set()
+        self._begun.all_told.clear()
+        self._begun.news.set()
 
-    def begin(self) -> Loop:
-        """Belong to the running event loop; the answer tells what there is, without end."""
-        begun = self._begun = _Begun()
-        if self._events:
-            begun.news.set()
-        return partial(self._run, begun)
+    def begin(self) -> None:
+        """Tell what happens from now on, in the running event loop; until `end`."""
+        if self._hooks:
+            begun = self._begun = _Begun()
+            begun.telling = asyncio.get_running_loop().create_task(
+                self._run(begun), name="errands hooks"
+            )
 
     async def _run(self, begun: _Begun) -> None:
         while True:
@@ -89,16 +89,20 @@ class Hooks:
                 self._dropped = 0
             begun.all_told.set()
 
-    async def ended(self, seconds: float) -> None:
-        """Wait until all is told, so many seconds at the most."""
+    async def end(self, seconds: float) -> None:
+        """Tell what has happened, for so many seconds at the most, and then no more."""
         begun, self._begun = self._begun, None
-        if begun is None or not self._events:
+        if begun is None:
             return
         try:
-            async with asyncio.timeout(seconds):
-                await begun.all_told.wait()
+            if self._events:
+                async with asyncio.timeout(seconds):
+                    await begun.all_told.wait()
         except TimeoutError:
             logger.error("%d events were not told to slow hooks", len(self._events))
+        self._events.clear()
+        begun.telling.cancel()
+        await asyncio.wait([begun.telling])
 
     async def _call(self, event: EventName, hook: Hook, job: Job) -> None:
         try:
@@ -106,7 +110,7 @@ class Hooks:
                 await hook(job)
             else:
                 await self._threads.run(hook, job)
-        except Exception:
+        except (Exception, SystemExit):
             name = getattr(hook, "__qualname__", repr(hook))
             logger.exception("hook %s failed at %r of job %s (%s)", name, event, job.id, job.task)
 

@@ -277,7 +277,8 @@ class Job:
         error: str | None = None,
         result: str | None = None,
     ) -> Job:
-        history = self._ended(outcome, now, error) if self.started_at else self.history
+        is_over = self.state is State.RUNNING  # while it is queued its last attempt stands there
+        history = self._ended(outcome, now, error) if is_over else self.history
         return self._with(
             state=state,
             finished_at=now,

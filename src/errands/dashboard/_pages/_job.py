@@ -147,9 +147,10 @@ async def _why(visit: Visit, job: Job) -> Markup | None:
         found = await visit.errands.why(job)
     except LookupError:  # it has gone meanwhile
         return None
+    secrets = visit.redaction.secrets(job)  # a limit is named after the value of an argument
     reasons = (
         h.li(
-            h.bdi(visit.redaction.text(reason.text)),
+            h.bdi(visit.redaction.text(reason.text, secrets)),
             h.span(" · ", ago(reason.until, visit.now), cls="quiet") if reason.until else None,
         )
         for reason in found.reasons
