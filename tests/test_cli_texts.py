@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from errands import Job
+from errands.cli._records import of_job
 from errands.cli._redaction import HIDDEN, Redaction, is_secret
 from errands.cli._texts import harmless, lasting, length, short
 
@@ -69,3 +71,15 @@ def test_a_secret_is_hidden_wherever_it_comes_up() -> None:
     assert {"user": {"password": HIDDEN}, "tokens": HIDDEN, "max_tokens": 5} == redaction.arguments
     assert f"no {HIDDEN} nor {HIDDEN}" == redaction.text("no open-sesame nor abcdefgh")
     assert [{"secret": HIDDEN}] == redaction.value([{"secret": "y"}])
+
+
+def test_a_limit_is_named_without_the_secret_in_it() -> None:
+    """It has the value of its argument in its name."""
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    kept_back = Job(
+        id="1", task="ask", payload='{"api_key":"sk_live_42"}', due_at=now, free_at=now,
+        added_at=now, blocked_by='limit:ask:api_key="sk_live_42"',
+    )  # fmt: skip  # a row
+
+    assert f'limit:ask:api_key="{HIDDEN}"' == of_job(kept_back, now)["blocked_by"]
+    assert kept_back.blocked_by == of_job(kept_back, now, is_revealing=True)["blocked_by"]

@@ -36,7 +36,7 @@ def of_job(job: Job, now: datetime, *, is_revealing: bool = False) -> dict[str, 
         "progress": None
         if progress is None
         else {"done": progress.done, "total": progress.total, "text": progress.text},
-        "blocked_by": job.blocked_by,
+        "blocked_by": None if job.blocked_by is None else redaction.text(job.blocked_by),
         "waits_for": list(job.waits_for),
         "added_at": job.added_at,
         "due_at": job.due_at,
