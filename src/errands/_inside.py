@@ -239,7 +239,8 @@ def _done(codec: Codec, value: Any) -> tuple[Done, bytes]:
 def _failed(work: Assignment, error: BaseException, late: str, *, is_late: bool) -> Failure:
     shown = error
     if is_late and isinstance(error, TimeoutError) and str(error) != late:
-        where = error.__cause__ or error  # the cancellation, which knows where it was raised
+        # the cancellation knows where it was raised; in Python 3.11.2 it is not the cause yet
+        where = error.__cause__ or error.__context__ or error
         shown = TimeoutError(late).with_traceback(where.__traceback__)
     if isinstance(error, MemoryError) and work.max_memory is not None:
         most = f"{work.max_memory:,} bytes"
