@@ -14,7 +14,8 @@ from typing import Any
 from apps_server import tell
 
 from errands import Errands, current_job
-from errands.stores import _pg_sql, _sql_waits
+from errands.stores.postgres import _sql
+from errands.stores.sqlite import _waiting
 
 errands = Errands(grace=0.5)
 
@@ -38,5 +39,5 @@ def die(what: Any, jobs: Any) -> Any:
 
 
 if os.environ.get("DIES"):
-    for module in (_sql_waits, _pg_sql):
+    for module in (_waiting, _sql):
         vars(module)["end"] = die

@@ -13,7 +13,7 @@ from cli_driver import HOUR, NOW, failed, job
 from errands import Errands, Query
 from errands.errors import NotAStore, NotSerializable, StoreUnavailable, UnknownTask
 from errands.stores import store_at
-from errands.stores._sqlite_examined import _flaw
+from errands.stores.sqlite._examined import _flaw
 
 
 async def test_a_store_is_examined_once_it_was_opened(url: str) -> None:

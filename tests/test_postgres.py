@@ -19,8 +19,8 @@ from postgres_server import PostgresServer
 
 from errands import Claim, Errands, Job, Limit, Limits, Query, State, new_id
 from errands.errors import NotAStore, SchemaTooNew, SetupError, StoreUnavailable
-from errands.stores import _pg_link, _pg_schema, _pg_statements, store_at
-from errands.stores.postgres import PostgresStore
+from errands.stores import store_at
+from errands.stores.postgres import PostgresStore, _link, _schema, _statements
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 LEASE = timedelta(seconds=60)
@@ -238,11 +238,11 @@ async def test_tables_of_version_1_become_those_of_today(
     schema, first = schema_in(postgres_url), job()
     async with PostgresStore(postgres_url) as store:
         await store.add([first])
-    later = ", ".join(f"{schema}.{table}" for table in _pg_schema.LATER)
+    later = ", ".join(f"{schema}.{table}" for table in _schema.LATER)
     postgres.execute(f"drop table {later}")
     postgres.execute(f"alter table {schema}.errands_workers drop column tasks")
     postgres.execute(f"drop index {schema}.errands_bad")
-    for column in (*_pg_schema.NEW, "is_awaited"):
+    for column in (*_schema.NEW, "is_awaited"):
         postgres.execute(f"alter table {schema}.errands_jobs drop column {column}")
     postgres.execute(f"update {schema}.errands_meta set value = 1 where name = 'schema'")
 
@@ -419,8 +419,8 @@ async def test_what_is_done_all_the_time_reads_no_table_from_end_to_end(
         "jobs": "[]",
     }  # fmt: skip  # a row
 
-    async def explain(session: _pg_link.Session, calls: list[Any]) -> list[Any]:
-        rows = await session.rows("explain " + getattr(_pg_statements, name), values)
+    async def explain(session: _link.Session, calls: list[Any]) -> list[Any]:
+        rows = await session.rows("explain " + getattr(_statements, name), values)
         return ["\n".join(line for (line,) in rows) for _ in calls]
 
     plan = await store._claiming.call(explain, None)
@@ -438,7 +438,7 @@ async def test_a_claim_that_fails_midway_answers_with_what_it_has_taken(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A claim that meets a full limit looks again; what it took before is committed, and starts."""
-    monkeypatch.setitem(_pg_link.COMMON, "lock_timeout", "100ms")
+    monkeypatch.setitem(_link.COMMON, "lock_timeout", "100ms")
     limits = {"t": Limits(concurrency=Limit(1, per="c"))}
     one, two = job(concurrency_key="full", priority=1), job(concurrency_key="full", priority=1)
     three = job(concurrency_key="stuck")

@@ -29,8 +29,8 @@ from worker_driver import Command, named
 from errands import Claim, Errands, Heartbeat, Job, OnConflict, Outcome, Query, State, new_id
 from errands.errors import StoreUnavailable
 from errands.stores import store_at
-from errands.stores._pg_address import fingerprint
-from errands.stores._pg_presence import TWICE
+from errands.stores.postgres._address import fingerprint
+from errands.stores.postgres._presence import TWICE
 
 RESTARTS = int(os.environ.get("RESTARTS", "9"))
 EVERY = float(os.environ.get("EVERY", "0"))  # seconds between two of them, at least

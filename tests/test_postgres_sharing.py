@@ -18,8 +18,7 @@ from postgres_server import PostgresServer, running_server
 
 from errands import Claim, Errands, Job, Query, State, new_id
 from errands.errors import StoreUnavailable
-from errands.stores import _pg_presence
-from errands.stores.postgres import PostgresStore
+from errands.stores.postgres import PostgresStore, _presence
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 LEASE = timedelta(seconds=60)
@@ -109,7 +108,7 @@ async def test_the_other_handle_is_woken_by_news(two: Two) -> None:
     await one.add([job()])
     await soon(heard.wait(), "the wake-up")
 
-    await asyncio.sleep(5 * _pg_presence.SPACING)  # until nothing is left to be told
+    await asyncio.sleep(5 * _presence.SPACING)  # until nothing is left to be told
     heard.clear()
     [running] = await one.claim(a_claim())
     await one.save([running.failed("no", NOW, 0)])
@@ -130,7 +129,7 @@ async def test_the_first_addition_after_a_silence_tells_the_others_itself(two: T
 
 async def test_the_next_addition_is_told_apart(two: Two, monkeypatch: pytest.MonkeyPatch) -> None:
     """An addition that tells keeps others from telling until it is flushed, so it is seldom."""
-    monkeypatch.setattr(_pg_presence, "SHARE", 1e-6)
+    monkeypatch.setattr(_presence, "SHARE", 1e-6)
     one, other = two
     await other.enlist("b")
     await one.add([job()])
@@ -219,10 +218,10 @@ async def test_a_worker_that_lost_its_connection_is_not_taken_for_dead(
     cut(postgres, f"listen {one._presence.channel}")
     await other.rescue(NOW)  # one look is not enough
     await soon(heard.wait(), "the return")
-    await asyncio.sleep(2 * _pg_presence.TWICE)
+    await asyncio.sleep(2 * _presence.TWICE)
 
     assert 0 == await other.rescue(NOW)
-    await asyncio.sleep(2 * _pg_presence.TWICE)
+    await asyncio.sleep(2 * _presence.TWICE)
     assert 0 == await other.rescue(NOW)
     assert running == await other.get(running.id)
 
@@ -242,7 +241,7 @@ async def test_after_a_server_was_away_all_may_come_back_first(
     await soon(heard.wait(), "the return")
 
     assert [] == other._presence.sees({"a"})
-    await asyncio.sleep(2 * _pg_presence.TWICE)
+    await asyncio.sleep(2 * _presence.TWICE)
     assert [] == other._presence.sees({"a"})
 
 
@@ -266,7 +265,7 @@ async def test_who_was_never_enlisted_is_not_taken_for_dead(two: Two) -> None:
     [running] = await one.claim(a_claim("behind a pooler"))
     for _ in range(2):
         assert 0 == await other.rescue(NOW)
-        await asyncio.sleep(2 * _pg_presence.TWICE)
+        await asyncio.sleep(2 * _presence.TWICE)
 
     assert running == await one.get(running.id)
 

@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 
 from errands import Claim, Job, new_id
-from errands.stores import _pg_trail
-from errands.stores._pg_trail import MANY, PAUSE, SHARE, Trail
-from errands.stores.postgres import PostgresStore
+from errands.stores.postgres import PostgresStore, _trail
+from errands.stores.postgres._trail import MANY, PAUSE, SHARE, Trail
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -86,8 +85,8 @@ async def test_a_job_behind_is_claimed_before_anybody_takes_the_store_for_empty(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also one of a place that nobody knew of."""
-    monkeypatch.setattr(_pg_trail, "MANY", 4)
-    monkeypatch.setattr(_pg_trail, "PAUSE", 1000)
+    monkeypatch.setattr(_trail, "MANY", 4)
+    monkeypatch.setattr(_trail, "PAUSE", 1000)
     earlier = NOW - SECOND
     async with PostgresStore(postgres_url) as store:
         kept = await store.add([job() for _ in range(7)])

@@ -29,10 +29,10 @@ from errands.errors import (
     StoreFull,
     StoreUnavailable,
 )
-from errands.stores import _lane, sqlite, store_at
-from errands.stores._database import Database
-from errands.stores._drivers import connected
-from errands.stores.sqlite import SQLiteStore
+from errands.stores import store_at
+from errands.stores.sqlite import SQLiteStore, _lane, _store
+from errands.stores.sqlite._database import Database
+from errands.stores.sqlite._drivers import connected
 from errands.testing import drain
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -43,7 +43,7 @@ LONG = 10  # seconds, an upper bound that is never reached
 @pytest.fixture(params=["apsw", "sqlite3"], autouse=True)
 def driver(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Whatever is promised here, each library keeps."""
-    monkeypatch.setattr(sqlite, "DRIVER", request.param)
+    monkeypatch.setattr(_store, "DRIVER", request.param)
     return str(request.param)
 
 
@@ -73,7 +73,7 @@ def a_claim(worker: str = "w", limit: int = 10) -> Claim:
 
 def asked(path: Path, sql: str) -> list[tuple[Any, ...]]:
     """What the file answers to a connection of its own."""
-    db = connected(sqlite.DRIVER, str(path))
+    db = connected(_store.DRIVER, str(path))
     try:
         return db.execute(sql).fetchall()
     finally:
@@ -471,10 +471,10 @@ async def test_a_file_that_another_program_locks_is_unavailable(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After a while; nothing was written, and it works again when the lock is gone."""
-    for module in (sqlite, _lane):
+    for module in (_store, _lane):
         monkeypatch.setattr(module, "BUSY", 5)
     async with SQLiteStore(f"sqlite:///{path}") as store:
-        other = connected(sqlite.DRIVER, str(path))
+        other = connected(_store.DRIVER, str(path))
         other.execute("begin immediate")
         with pytest.raises(StoreUnavailable, match=r"errands\.db.*locked"):
             await store.add([job()])

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from errands import Job, Query, State, Store, new_id
-from errands.stores import _sql, store_at
+from errands.stores import store_at
+from errands.stores.sqlite import _sql
 
 UNFINISHED = [State.QUEUED, State.RUNNING]
 

@@ -32,7 +32,8 @@ from stored_jobs import stored_at
 
 from errands import Errands, Job, Outcome, State
 from errands.errors import SchemaTooNew, StoreUnavailable
-from errands.stores import _sql, store_at
+from errands.stores import store_at
+from errands.stores.sqlite import _sql
 
 APP = "apps_survival:app"
 KILLS = int(os.environ.get("KILLS", "5"))

@@ -10,10 +10,10 @@ from documents import blocks, text_of
 from live_server import run
 from postgres_server import PostgresServer
 
-from errands.stores import _borrowed
+from errands.stores import _connections
 
 PAGE = "docs/transactions.md"
-KINDS = (*_borrowed.SQLITE, *_borrowed.POSTGRESQL, *_borrowed.SQLALCHEMY)
+KINDS = (*_connections.SQLITE, *_connections.POSTGRESQL, *_connections.SQLALCHEMY)
 PROGRAMS = blocks(PAGE, "python")
 SAID = [
     ["the oven is broken: no order, no receipt", "receipt for order 2"],
@@ -42,7 +42,7 @@ def test_a_program_says_what_the_page_says(
 
 def test_every_kind_of_connection_is_named() -> None:
     """Nobody has to guess."""
-    kinds = [_borrowed.SHOWN.get(kind, kind) for kind in KINDS]
+    kinds = [_connections.SHOWN.get(kind, kind) for kind in KINDS]
     names = [part for kind in kinds for part in kind.split(".")]
 
     assert [] == [name for name in names if name.lower() not in text_of(PAGE).lower()]

@@ -1,0 +1,415 @@
+"""Jobs in PostgreSQL: durable, shared by the processes of many machines."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any, Self
+
+from ..._clock import local_time
+from ..._examination import Examination
+from ..._finish import finish
+from ..._group import Group
+from ..._heartbeat import Heartbeat
+from ..._history import Tally
+from ..._job import WAITING, Job, State
+from ..._limit import LimitUse
+from ..._order import Order, OrderKind
+from ..._schedule import Schedule
+from ..._store import Claim, OnConflict, Query
+from ...errors import SetupError, UnfitConnection
+from .. import _fork
+from .._bell import Bell, is_news
+from .._waits import Saved, wait
+
+try:
+    import psycopg
+    from psycopg.errors import UniqueViolation
+
+    from . import (
+        _adding,
+        _borrowed,
+        _children,
+        _examined,
+        _groups,
+        _history,
+        _limits,
+        _orders,
+        _schedules,
+        _schema,
+        _sql,
+        _statements,
+        _waiting,
+        _workers,
+    )
+    from ._address import address_of
+    from ._borrowed import Borrowed, borrowed
+    from ._errors import translated
+    from ._lane import Lane, Work
+    from ._link import PLAIN_PLANS, Link, Row, Session, ThreadLink, qualified
+    from ._presence import Crier, Cry, Presence
+    from ._trail import Trail
+except ImportError as error:
+    if not (error.name or "psycopg").startswith("psycopg"):
+        raise
+    # psycopg that is there, but finds no libpq, is no missing module
+    missing = "errands[postgres]" if isinstance(error, ModuleNotFoundError) else "psycopg[binary]"
+    said = "; ".join(str(error).splitlines())
+    raise SetupError(
+        f"a store in PostgreSQL needs its driver ({said}): pip install '{missing}'"
+    ) from error
+
+IN_TIME = {"statement_timeout": "10s"}  # for those who block
+AT_EASE = {"synchronous_commit": "off"}  # for what may be forgotten at a crash: news, and prunings
+
+
+class PostgresStore:
+    """Keeps jobs in two tables of a PostgreSQL server, 13 or newer, `postgresql://host/database`.
+
+    The tables are made and upgraded when the store is opened. Options of the URL, beside those
+    of libpq (`sslmode=verify-full`, `host=/run/postgresql`, …):
+
+    - `?schema=errands` puts the tables there; else they are where the user's new tables are.
+    - `?pooler=transaction` is for a pooler between that gives each transaction another session,
+      as pgbouncer with `pool_mode = transaction`. Nothing is kept in a session then: the death
+      of a worker is noticed when its leases end, and news when a worker looks for them.
+    """
+
+    def __init__(self, url: str) -> None:
+        """Read the URL; the server is asked later.
+
+        Raises:
+            ValueError: if the URL makes no sense, or has an option that there is not.
+        """
+        self._address = address = address_of(url)
+        self._unblocked = WAITING  # the key up to which was looked who is kept back
+        self._bell = Bell()
+        self.listen = self._bell.listen
+        self._adding = Lane(address, width=2, settings=PLAIN_PLANS)
+        self._claiming = Lane(address, width=1, settings=PLAIN_PLANS)
+        self._saving = Lane(address, width=1, settings=PLAIN_PLANS)
+        self._looking = Lane(address, width=2, settings=AT_EASE)
+        self._lanes = (self._adding, self._claiming, self._saving, self._looking)
+        self._extending = ThreadLink(address, PLAIN_PLANS | IN_TIME)
+        self._claim = partial(_sql.claim, Trail())
+        self._presence = Presence(address, self._bell.ring)
+        self._crier = Crier(self._notify, self._cry)
+        self._add = partial(_adding.add_and_tell, self._crier)
+        self._schema = ""
+        self._place: Row | None = None  # where the tables were found last
+
+    def __repr__(self) -> str:
+        return f"<PostgresStore {self._address.shown}>"  # without its password
+
+    async def __aenter__(self) -> Self:
+        """Connect, make or upgrade the tables.
+
+        Raises:
+            SetupError: if the server or its database cannot keep jobs, or in a process that was
+                forked while the store was open.
+        """
+        schema = await self._prepared()
+        for lane in self._lanes:
+            lane.open(schema)
+        self._presence.open(schema)
+        self._schema = schema
+        self._extend_sql = qualified(_statements.EXTEND, schema)
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        """Let go of the server, once what was asked of it is done."""
+        await finish(self._close())  # also for whoever is cancelled meanwhile
+
+    async def add(self, jobs: Sequence[Job], on_conflict: OnConflict = "keep") -> list[Job]:
+        """See `Store.add`."""
+        is_once = on_conflict != "keep"
+        is_plain = on_conflict == "keep" and not wait(jobs)
+        work = self._add if is_plain else _work(jobs, on_conflict)
+        kept = await self._adding.call(work, jobs, is_once=is_once)
+        if isinstance(kept, _adding.Told):
+            self._bell.ring()
+        else:
+            self._tell(kept)
+        return kept  # type: ignore[no-any-return]  # a lane carries anything
+
+    async def add_within(
+        self, connection: Any, jobs: Sequence[Job], on_conflict: OnConflict = "keep"
+    ) -> list[Job]:
+        """See `Store.add_within`."""
+        async with self._within(connection) as session:
+            [kept] = await _work(jobs, on_conflict)(session, [jobs])
+            if is_news(kept):  # told at the commit, by the server; and to us as well
+                await _sql.notify(session, [(self._presence.channel, "")])
+            return kept  # type: ignore[no-any-return]  # as above
+
+    async def claim(self, claim: Claim) -> list[Job]:
+        """See `Store.claim`."""
+        work = _limits.claim if claim.limits else self._claim
+        return await self._claiming.call(work, claim, is_once=True)  # type: ignore[no-any-return]  # as above
+
+    async def next_free(self, claim: Claim) -> datetime | None:
+        """See `Store.next_free`."""
+        return await self._claiming.call(_sql.next_free, claim)  # type: ignore[no-any-return]  # as above
+
+    async def unblock(self, claim: Claim) -> int:
+        """See `Store.unblock`."""
+        after = claim, self._unblocked
+        freed, self._unblocked = await self._claiming.call(_limits.unblock, after)
+        if freed:
+            self._bell.ring()
+            self._crier.cry()
+        return int(freed)
+
+    async def save(self, jobs: Sequence[Job]) -> set[str]:
+        """See `Store.save`."""
+        saved = await self._saved(jobs)
+        self._tell([job for job in jobs if job.id in saved], anyway=saved.frees)
+        return saved
+
+    async def save_within(self, connection: Any, jobs: Sequence[Job]) -> set[str]:
+        """See `Store.save_within`."""
+        async with self._within(connection) as session:
+            saved = await _borrowed.save(session, jobs)
+            if saved.frees:
+                await _sql.notify(session, [(self._presence.channel, "")])  # as above
+            return saved
+
+    async def report(self, jobs: Collection[Job]) -> None:
+        """See `Store.report`."""
+        await self._saving.call(_sql.report, jobs)
+
+    def extend(self, jobs: Collection[str], worker: str, until: datetime) -> set[str]:
+        """See `Store.extend`."""
+        values = _sql.extension(jobs, worker, until)
+        return {job_id for (job_id,) in self._extending.rows(self._extend_sql, values)}
+
+    async def remove(self, jobs: Sequence[Job]) -> set[str]:
+        """See `Store.remove`."""
+        removed: Saved = await self._saving.call(_limits.remove, jobs, is_once=True)
+        self._tell((), anyway=removed.frees)
+        return removed
+
+    async def get(self, job_id: str) -> Job | None:
+        """See `Store.get`."""
+        if "\0" in job_id:  # no text of the server's has one
+            return None
+        return await self._looking.call(_sql.get, job_id)  # type: ignore[no-any-return]  # as above
+
+    async def states(self, ids: Collection[str]) -> Mapping[str, State]:
+        """See `Store.states`."""
+        known = [each for each in ids if "\0" not in each]  # as above
+        return await self._looking.call(_waiting.states, known)  # type: ignore[no-any-return]  # as above
+
+    async def children(self, job_id: str, after: str | None, limit: int) -> Mapping[str, State]:
+        """See `Store.children`."""
+        if "\0" in job_id:  # as above
+            return {}
+        call = (job_id, after, limit)
+        return await self._looking.call(_waiting.children, call)  # type: ignore[no-any-return]  # as above
+
+    async def group(self, name: str) -> Group:
+        """See `Store.group`."""
+        if "\0" in name:  # as above
+            return Group(name=name, counts={})
+        return await self._looking.call(_groups.group, name)  # type: ignore[no-any-return]  # as above
+
+    async def groups(self, before: str | None, limit: int) -> list[str]:
+        """See `Store.groups`."""
+        return await self._looking.call(_groups.groups, (before, limit))  # type: ignore[no-any-return]  # as above
+
+    async def find(self, query: Query) -> list[Job]:
+        """See `Store.find`."""
+        texts = (query.queue, query.task, query.key, query.group, query.text)
+        if any("\0" in (text or "") for text in texts):
+            return []
+        return await self._looking.call(_sql.find, query)  # type: ignore[no-any-return]  # as above
+
+    async def count(self) -> Mapping[tuple[str, State], int]:
+        """See `Store.count`."""
+        return await self._looking.call(_sql.count, None)  # type: ignore[no-any-return]  # as above
+
+    async def backlog(self, queue: str, most: int) -> int:
+        """See `Store.backlog`."""
+        return await self._looking.call(_sql.backlog, (queue, most))  # type: ignore[no-any-return]  # as above
+
+    async def places(self, before: datetime) -> set[tuple[str, str]]:
+        """See `Store.places`."""
+        return await self._looking.call(_sql.places, before)  # type: ignore[no-any-return]  # as above
+
+    async def waiting_since(self, before: datetime) -> Mapping[str, datetime]:
+        """See `Store.waiting_since`."""
+        return await self._looking.call(_sql.waiting_since, before)  # type: ignore[no-any-return]  # as above
+
+    async def limits_in_use(self, limit: int, most: int) -> list[LimitUse]:
+        """See `Store.limits_in_use`."""
+        return await self._looking.call(_limits.in_use, (limit, most))  # type: ignore[no-any-return]  # as above
+
+    async def prune(self, before: datetime, limit: int) -> int:
+        """See `Store.prune`."""
+        await self._looking.call(_limits.forget, before)
+        return await self._looking.call(_sql.prune, (before, limit), is_once=True)  # type: ignore[no-any-return]  # as above
+
+    async def enlist(self, worker: str) -> None:
+        """See `Store.enlist`."""
+        await self._presence.enlist(worker)
+        # a worker's first claim has slots wait for it, so it is not to wait for a connection
+        await self._claiming.call(self._claim, _nothing(worker), is_once=True)
+        await self._claiming.call(_limits.claim, _nothing(worker), is_once=True)
+        await self._saving.call(_limits.save, [])
+
+    async def rescue(self, now: datetime) -> int:
+        """See `Store.rescue`."""
+        if self._address.is_pooled:
+            return 0
+        prefix, ours = self._presence.prefix, list(self._presence.workers)
+        missing = await self._looking.call(_sql.dead, (prefix, ours))
+        gone = self._presence.sees(missing)
+        if not gone:
+            return 0
+        freed: int = await self._saving.call(_sql.rescue, (prefix, gone, now), is_once=True)
+        if freed:
+            self._ring()
+        return freed
+
+    async def beat(self, heartbeat: Heartbeat) -> None:
+        """See `Store.beat`."""
+        await self._looking.call(_workers.beat, heartbeat)
+
+    async def workers(self) -> list[Heartbeat]:
+        """See `Store.workers`."""
+        return await self._looking.call(_workers.workers, None)  # type: ignore[no-any-return]  # as above
+
+    async def prune_workers(self, before: datetime) -> int:
+        """See `Store.prune_workers`."""
+        return await self._looking.call(_workers.prune_workers, before)  # type: ignore[no-any-return]  # as above
+
+    async def request_cancel(self, ids: Collection[str]) -> set[str]:
+        """See `Store.request_cancel`."""
+        asked: set[str] = await self._saving.call(_orders.request_cancel, ids)
+        self._ring()
+        return asked
+
+    async def cancelling(self, worker: str) -> set[str]:
+        """See `Store.cancelling`."""
+        return await self._looking.call(_orders.cancelling, worker)  # type: ignore[no-any-return]  # as above
+
+    async def orders(self) -> list[Order]:
+        """See `Store.orders`."""
+        return await self._looking.call(_orders.orders, None)  # type: ignore[no-any-return]  # as above
+
+    async def put_orders(self, orders: Sequence[Order]) -> None:
+        """See `Store.put_orders`."""
+        await self._saving.call(_orders.put, orders)
+        self._ring()
+
+    async def remove_orders(self, orders: Collection[tuple[OrderKind, str]]) -> None:
+        """See `Store.remove_orders`."""
+        await self._saving.call(_orders.remove, orders)
+        self._ring()
+
+    async def add_history(self, tallies: Sequence[Tally]) -> None:
+        """See `Store.add_history`."""
+        await self._looking.call(_history.add, tallies, is_once=True)
+
+    async def history(self, step: timedelta, since: datetime) -> list[Tally]:
+        """See `Store.history`."""
+        return await self._looking.call(_history.history, (step, since))  # type: ignore[no-any-return]  # as above
+
+    async def prune_history(self, step: timedelta, before: datetime) -> int:
+        """See `Store.prune_history`."""
+        return await self._looking.call(_history.prune, (step, before))  # type: ignore[no-any-return]  # as above
+
+    async def schedules(self) -> list[Schedule]:
+        """See `Store.schedules`."""
+        return await self._looking.call(_schedules.schedules, None)  # type: ignore[no-any-return]  # as above
+
+    async def put_schedules(self, schedules: Sequence[Schedule]) -> set[str]:
+        """See `Store.put_schedules`."""
+        return await self._saving.call(_schedules.put, schedules)  # type: ignore[no-any-return]  # as above
+
+    async def remove_schedules(self, names: Collection[str]) -> None:
+        """See `Store.remove_schedules`."""
+        await self._saving.call(_schedules.remove, names)
+
+    async def examine(self) -> Examination:
+        """See `Examinable.examine`."""
+        return await _examined.examine(self._address)
+
+    async def secret(self) -> bytes:
+        """See `Store.secret`."""
+        return await self._saving.call(_sql.secret, None)  # type: ignore[no-any-return]  # as above
+
+    async def now(self) -> datetime:
+        """See `Store.now`: the server's clock, the only one that all machines share."""
+        return await self._looking.call(_sql.now, None)  # type: ignore[no-any-return]  # as above
+
+    @asynccontextmanager
+    async def _within(self, connection: Any) -> AsyncIterator[Borrowed]:
+        _fork.refuse(self._address.shown)
+        async with borrowed(connection, self._schema) as session:
+            theirs = await session.place()
+            if theirs != self._place:  # or else the server was started anew
+                self._place = await self._looking.call(_sql.place, self._schema)
+            if theirs != self._place:
+                raise UnfitConnection(
+                    f"connection=… is of another database than the jobs, which are in "
+                    f"{self._address.shown}: connect there, or leave connection=… out"
+                )
+            yield session
+
+    async def _prepared(self) -> str:
+        link = Link(self._address, {})
+        try:
+            connection = await link.connection()
+            schema = await _schema.schema_of(connection, self._address.schema)
+            await _schema.prepare(Session(connection, schema), schema, self._address.shown)
+        except psycopg.Error as error:
+            raise translated(error, self._address.shown) from error
+        finally:
+            await link.close()
+        return schema
+
+    async def _close(self) -> None:
+        await self._crier.close()
+        try:
+            await self._presence.close()
+        finally:
+            await asyncio.gather(*(lane.close() for lane in self._lanes))
+            await asyncio.to_thread(self._extending.close)
+
+    async def _saved(self, jobs: Sequence[Job]) -> Saved:
+        try:
+            return await self._saving.call(_limits.save, jobs)  # type: ignore[no-any-return]  # as above
+        except UniqueViolation:  # one of them would be the second of its key
+            if len(jobs) == 1:
+                return Saved()
+            return Saved.all_of(await asyncio.gather(*(self._saved([job]) for job in jobs)))
+
+    def _tell(self, jobs: Sequence[Job], *, anyway: bool = False) -> None:
+        if anyway or is_news(jobs):
+            self._ring()
+
+    def _ring(self) -> None:
+        self._bell.ring()
+        self._crier.cry()
+
+    async def _notify(self) -> Any:
+        return await self._looking.call(_sql.notify, self._cry())
+
+    def _cry(self) -> Cry:
+        return self._presence.channel, self._presence.name
+
+
+def _work(jobs: Sequence[Job], on_conflict: OnConflict) -> Work:
+    """What adds these jobs."""
+    return _children.BY[on_conflict] if wait(jobs) else _adding.BY[on_conflict]
+
+
+def _nothing(worker: str) -> Claim:
+    """A claim that takes no job."""
+    return Claim(
+        worker=worker, queues=None, tasks=[], limit=1, now=local_time(), lease=timedelta(0)
+    )
