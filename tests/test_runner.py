@@ -19,6 +19,10 @@ from errands.testing import JumpingClock, drain
 LONG = 10  # seconds, an upper bound that is never reached
 
 
+class Panic(BaseException):
+    """As libraries in Rust and some event loops raise it."""
+
+
 async def told(errands: Errands, job: Job) -> Progress | None:
     """The progress that is stored."""
     there = await errands.job(job.id)
@@ -495,12 +499,21 @@ async def test_an_error_that_cannot_be_printed_fails_its_job_alone(errands: Erra
 
 @pytest.mark.parametrize("how", ["coroutine", "thread"])
 @pytest.mark.parametrize(
-    "error", [SystemExit(3), asyncio.CancelledError("by itself"), StopIteration(), RunStopped("x")]
+    "error",
+    [
+        SystemExit(3),
+        asyncio.CancelledError("by itself"),
+        StopIteration(),
+        RunStopped("x"),
+        GeneratorExit(),
+        Panic("as of a library in Rust"),
+    ],
+    ids=lambda error: type(error).__name__,
 )
 async def test_what_would_end_a_loop_fails_its_job_alone(
     errands: Errands, how: str, error: BaseException
 ) -> None:
-    """`sys.exit()`, a cancellation out of nowhere: the worker goes on."""
+    """`sys.exit()`, a cancellation out of nowhere, what is no `Exception`: the worker goes on."""
 
     def plain() -> None:
         raise error
@@ -519,6 +532,20 @@ async def test_what_would_end_a_loop_fails_its_job_alone(
         )
         assert (State.FAILED, 1) == (job.state, job.attempt)
         assert 1 == await errands.result(await errands.add_task(good), timeout=LONG)
+
+
+async def test_a_thread_that_raises_keyboard_interrupt_fails_its_job_alone(
+    errands: Errands,
+) -> None:
+    """No signal comes there, and so it was not Ctrl-C."""
+
+    @errands.task
+    def work() -> None:
+        raise KeyboardInterrupt
+
+    async with errands.working():
+        job = await failure(errands, await errands.add_task(work))
+    assert "KeyboardInterrupt" in (job.error or "")
 
 
 async def test_sys_exit_says_where_it_was_called(errands: Errands) -> None:

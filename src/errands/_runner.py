@@ -263,7 +263,9 @@ async def run(
         if run.is_stopped and not run.is_late:
             raise
         return _after(error, run, task, clock)
-    except (Exception, SystemExit) as error:  # noqa: BLE001  # also sys.exit() ends its job alone
+    except BaseException as error:  # also sys.exit(), or a panic in Rust, ends its job alone
+        if _ends_more(error, run, task):
+            raise
         return _after(error, run, task, clock)
     finally:
         _running.reset(token)
@@ -320,6 +322,20 @@ def _done(value: Any, run: Run, task: Task, clock: Clock) -> Job:
         return run.job.done(task.codec.dump_result(value), clock.now())
     except NotSerializable as error:  # what the task did it has done: running it again cannot help
         return run.job.done(None, clock.now(), note=f"{type(error).__name__}: {error}")
+
+
+def _ends_more(error: BaseException, run: Run, task: Task) -> bool:
+    """Whether it is not the function's: Ctrl-C is the process', and who is closed has no say."""
+    if isinstance(error, KeyboardInterrupt):
+        return task.place == "loop"
+    return isinstance(error, GeneratorExit) and not _is_driven(run)
+
+
+def _is_driven(run: Run) -> bool:
+    try:
+        return asyncio.current_task() is run.task
+    except RuntimeError:  # no event loop is left
+        return False
 
 
 def _after(error: BaseException, run: Run, task: Task, clock: Clock) -> Job:

@@ -145,7 +145,9 @@ async def _called(service: Service, executors: Executors) -> Any:
 async def _error_of(leash: Leash) -> BaseException | None:
     try:
         await leash
-    except (Exception, SystemExit, asyncio.CancelledError) as error:  # noqa: BLE001  # it is the answer
+    except (KeyboardInterrupt, GeneratorExit):  # meant for the process, or for us
+        raise
+    except BaseException as error:  # noqa: BLE001  # it is the answer
         return error
     return None
 
