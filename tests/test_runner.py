@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -90,6 +92,41 @@ async def test_an_outcome_has_the_last_progress(errands: Errands) -> None:
     async with errands.working():
         job = await failure(errands, await errands.add_task(work))
     assert Progress(999, 1000) == job.progress
+
+
+async def test_whatever_a_task_calls_progress_can_be_kept(errands: Errands) -> None:
+    """Numbers of other libraries, names of files that are no UTF-8."""
+
+    @errands.task
+    async def work() -> None:
+        progress(Decimal("1.5"), 2, "cat\udcff.png\0")
+
+    async with errands.working():
+        job = await errands.add_task(work)
+        await errands.result(job, timeout=LONG)
+        assert Progress(1.5, 2, r"cat\udcff.png\x00") == await told(errands, job)
+
+
+@pytest.mark.parametrize(
+    ("done", "total", "error"),
+    [
+        ("x", None, r"TypeError: progress\(done='x'\): expected a number"),
+        (1, math.nan, r"ValueError: progress\(total=nan\): expected a finite number"),
+    ],
+)
+async def test_what_is_no_progress_fails_its_job_alone(
+    errands: Errands, done: Any, total: Any, error: str
+) -> None:
+    """It says so where it was told, and not where it is stored."""
+
+    @errands.task
+    async def work() -> None:
+        progress(done, total)
+
+    async with errands.working():
+        job = await errands.add_task(work)
+        with pytest.raises(JobFailed, match=error):
+            await errands.result(job, timeout=LONG)
 
 
 def test_outside_a_job_progress_does_nothing() -> None:
@@ -462,6 +499,18 @@ async def test_a_long_traceback_keeps_its_end(errands: Errands) -> None:
         error = (await failure(errands, await errands.add_task(work))).error or ""
     assert error.endswith(" the end")
     assert 20_000 > len(error)
+
+
+async def test_an_error_that_no_store_can_keep_is_spelt_out(errands: Errands) -> None:
+    """Such as that of a file whose name is no UTF-8: it would end the worker."""
+
+    @errands.task
+    async def work() -> None:
+        raise FileNotFoundError("cat\udcff.png\0")
+
+    async with errands.working():
+        job = await failure(errands, await errands.add_task(work))
+    assert (job.error or "").endswith(r"cat\udcff.png\x00")
 
 
 async def test_a_group_of_errors_is_told_whole(errands: Errands) -> None:

@@ -10,6 +10,7 @@ job and the time, and answers with the job as it then is.
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from dataclasses import MISSING, dataclass, fields
@@ -60,6 +61,20 @@ class Progress:
     done: float
     total: float | None = None
     text: str | None = None
+
+    @classmethod
+    def of(cls, done: Any, total: Any = None, text: Any = None) -> Self:
+        """As a task tells it: with numbers of whatever library, and with any text.
+
+        Raises:
+            TypeError: if `done` or `total` is no number.
+            ValueError: if one of them is not finite.
+        """
+        return cls(
+            _number("done", done),
+            None if total is None else _number("total", total),
+            None if text is None else kept(str(text)),
+        )
 
     @property
     def fraction(self) -> float | None:
@@ -292,6 +307,24 @@ class Job:
         started_at = self.started_at or now
         ended = Attempt(self.attempt, self.worker or "", started_at, now, outcome, error)
         return (*self.history[1 - HISTORY :], ended)
+
+
+def kept(text: str) -> str:
+    """The text with what no store can keep spelt out, as a name of a file may have it."""
+    if text.isascii() and "\0" not in text:  # nearly always
+        return text
+    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
+
+
+def _number(name: str, value: Any) -> float:
+    if type(value) not in (int, float):
+        try:
+            value = float(value)
+        except (TypeError, ValueError):
+            raise TypeError(f"progress({name}={value!r}): expected a number") from None
+    if not math.isfinite(value):
+        raise ValueError(f"progress({name}={value!r}): expected a finite number")
+    return value  # type: ignore[no-any-return]  # an int or a float
 
 
 DEFAULTS = {field.name: field.default for field in fields(Job) if field.default is not MISSING}

@@ -18,7 +18,7 @@ from typing import Any, Self
 from ._calling import Executors, Kept, call
 from ._clock import Clock
 from ._finishing import Finishing
-from ._job import Job, Progress
+from ._job import Job, Progress, kept
 from ._leash import Leash
 from ._task import GRACE, Task
 from .errors import NotCommitted, NotSerializable, RunStopped
@@ -235,10 +235,12 @@ def progress(done: float, total: float | None = None, text: str | None = None) -
 
     Raises:
         RunStopped: in a thread whose run was given up, by a timeout or a lost lease.
+        TypeError: if `done` or `total` is no number.
+        ValueError: if one of them is not finite.
     """
     run = _running.get(None)
     if run is not None:
-        run.tell(Progress(done, total, text))
+        run.tell(Progress.of(done, total, text))
 
 
 async def run(
@@ -296,7 +298,7 @@ def told(error: BaseException) -> str:
 
 
 def _short(text: str) -> str:
-    return text if len(text) <= LONGEST else f"…{text[-LONGEST:]}"
+    return kept(text if len(text) <= LONGEST else f"…{text[-LONGEST:]}")
 
 
 def not_committed(run: Run, task: Task, clock: Clock) -> Job:
