@@ -522,6 +522,9 @@ async def test_arguments_that_cannot_be_kept_are_refused_and_nothing_is_stored(
     @errands.task
     def untyped(first, value=None): ...  # type: ignore[no-untyped-def]  # the case
 
+    deep: list[Any] = []
+    for _ in range(10_000):
+        deep = [deep]
     refused: list[tuple[Any, tuple[Any, ...], dict[str, Any], str]] = [
         (typed, ("1",), {}, "n='1'"),
         (typed, (1,), {"when": "soon"}, "when='soon'"),
@@ -537,6 +540,8 @@ async def test_arguments_that_cannot_be_kept_are_refused_and_nothing_is_stored(
         (untyped, (1, math.nan), {}, "value="),
         (untyped, (1, {1: "a"}), {}, "value="),
         (untyped, (1, [math.inf]), {}, "value="),
+        (untyped, (1, 10**5000), {}, "value="),
+        (untyped, (1, deep), {}, "value="),
     ]
     async with errands.working():
         for function, args, kwargs, words in refused:
@@ -639,7 +644,25 @@ def test_a_setting_out_of_its_range_is_refused(wrong: dict[str, Any]) -> None:
     assert repr(value) in str(refusal.value)
 
 
-@pytest.mark.parametrize("queues", ["mail", [], ()])
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"slots": 1.5}, r"slots=1\.5\): expected a whole number"),
+        ({"slots": "5"}, "slots='5'"),
+        ({"lease": "15"}, "'15' is no length of time"),
+        ({"max_queued": ["mail"]}, "a bound for each queue's name"),
+        ({"middleware": [3]}, "async def layer"),
+        ({"store": 3}, "a store or the URL of one"),
+        ({"store": Path("a.db")}, "'sqlite:///a.db'"),
+    ],
+)
+def test_a_setting_of_another_kind_is_refused(wrong: dict[str, Any], words: str) -> None:
+    """And not only when it is used."""
+    with pytest.raises(TypeError, match=words):
+        Errands(**wrong)
+
+
+@pytest.mark.parametrize("queues", ["mail", [], (), [""], [3]])
 def test_queues_are_names_and_not_one_name(queues: Any) -> None:
     """A string would be one queue for each of its letters."""
     with pytest.raises(ValueError, match=r"Errands\(queues="):

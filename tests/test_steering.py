@@ -416,6 +416,29 @@ async def number_of_orders(errands: Errands) -> int:
     return len(await errands.orders())
 
 
+async def test_a_group_is_cancelled_and_asked_for_again(errands: Errands) -> None:
+    """As it is, without a query."""
+
+    @errands.task
+    async def work() -> None: ...
+
+    async with errands:
+        for name in ("mine", "mine", "other"):
+            await errands.options(group=name, after=3600).add_task(work)
+        mine = await errands.group("mine")
+
+        assert 2 == await errands.cancel(mine)
+        assert (2, 0) == (
+            (await errands.group("mine")).cancelled,
+            (await errands.group("other")).ended,
+        )
+        assert 2 == await errands.retry(mine)
+        assert 0 == (await errands.group("mine")).ended
+        await errands.cancel(mine)
+        assert 2 == await errands.delete(mine)
+        assert 0 == (await errands.group("mine")).total
+
+
 async def test_a_pause_outlasts_a_restart(url: str) -> None:
     """Jobs that are born right after the start wait, too."""
     errands = Errands(url)

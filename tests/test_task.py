@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial, wraps
 from types import ModuleType
 from typing import Any
@@ -244,8 +244,13 @@ def test_a_callable_without_a_hash_was_never_declared() -> None:
         ({"timeout": -1}, ValueError, "timeout=-1"),
         ({"timeout": float("nan")}, ValueError, "timeout=nan"),
         ({"timeout": "60"}, TypeError, "'60' is no length of time"),
+        ({"timeout": (1, 2, 3)}, ValueError, r"timeout=\(1, 2, 3\)"),
         ({"priority": "high"}, ValueError, "priority='high'"),
+        ({"priority": 2**63}, ValueError, "priority=9223372036854775808"),
         ({"queue": ""}, ValueError, "needs a name and a queue"),
+        ({"queue": 5}, ValueError, "needs a name and a queue"),
+        ({"queue": "a\0b"}, ValueError, "needs a name and a queue"),
+        ({"name": 5}, ValueError, "needs a name and a queue"),
         ({"retry": 3}, TypeError, "Retry"),
     ],
 )
@@ -258,6 +263,20 @@ def test_a_policy_that_could_never_be_meant_is_refused(
 
     with pytest.raises(error, match=words):
         app.task(**policy)(work)
+
+
+def test_a_generator_is_no_task(app: Errands) -> None:
+    """To call one runs nothing of it, and its jobs would be done without having run."""
+
+    def plain() -> Iterator[int]:
+        yield 1
+
+    async def coroutine() -> AsyncIterator[int]:
+        yield 1
+
+    for generator in (plain, coroutine):
+        with pytest.raises(TypeError, match=r"is a generator, .* drop its yield"):
+            app.task(generator)
 
 
 def test_a_coroutine_function_is_known_through_what_wraps_it() -> None:

@@ -19,7 +19,8 @@ from ._finish import finish
 from ._handling import Handling
 from ._job import Job
 from ._local import LocalCall
-from ._options import DEFAULT, IfFailed, Options, Seconds, ids_of
+from ._options import DEFAULT, IfFailed, Options, ids_of
+from ._plain import Seconds
 from ._store import OnConflict
 from ._task import Declared, called
 from .errors import NoRequest, UnfitConnection

@@ -17,6 +17,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 
+from ._plain import shown
 from .errors import NotSerializable
 
 KEYWORD = inspect.Parameter.KEYWORD_ONLY
@@ -203,7 +204,7 @@ class Codec:
         return self._refusal(name, bound.get(name), f"it does not fit {self._signature}: {error}")
 
     def _refusal(self, name: str, value: object, reason: str) -> NotSerializable:
-        return NotSerializable(f"{self._name}: {name}={_short(value)}: {reason}. {ADVICE}")
+        return NotSerializable(f"{self._name}: {name}={shown(value)}: {reason}. {ADVICE}")
 
 
 def _hints(function: Callable[..., Any]) -> dict[str, Any]:
@@ -319,11 +320,6 @@ def _rich(kind: Any, value: Any) -> Any:
     if isinstance(kind, type) and issubclass(kind, PurePath):
         return kind(value)
     raise TypeError(f"{kind!r} cannot be read from JSON")
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}…"
 
 
 def _text(value: object) -> str:

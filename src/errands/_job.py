@@ -18,6 +18,8 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Self
 
+from ._plain import kept
+
 HISTORY = 20  # attempts that a job remembers
 LOST = "its worker was lost"  # what an attempt says whose lease ran out
 NEVER = datetime(9999, 12, 31, tzinfo=UTC)  # when a job is free that is blocked
@@ -307,13 +309,6 @@ class Job:
         started_at = self.started_at or now
         ended = Attempt(self.attempt, self.worker or "", started_at, now, outcome, error)
         return (*self.history[1 - HISTORY :], ended)
-
-
-def kept(text: str) -> str:
-    """The text with what no store can keep spelt out, as a name of a file may have it."""
-    if text.isascii() and "\0" not in text:  # nearly always
-        return text
-    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
 
 
 def _number(name: str, value: Any) -> float:

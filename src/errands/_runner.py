@@ -18,8 +18,9 @@ from typing import Any, Self
 from ._calling import Executors, Kept, call
 from ._clock import Clock
 from ._finishing import Finishing
-from ._job import Job, Progress, kept
+from ._job import Job, Progress
 from ._leash import Leash
+from ._plain import kept
 from ._task import GRACE, Task
 from .errors import NotCommitted, NotSerializable, RunStopped
 from .executors._remote import Remote

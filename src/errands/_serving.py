@@ -8,7 +8,7 @@ from typing import Any, TypeVar, overload
 
 from ._engine import Engine
 from ._job import Job, State
-from ._options import Seconds, seconds
+from ._plain import Seconds, seconds
 from ._service import Budget, Restart, Service, ServiceState, ServiceStatus, key_of
 from ._services import latest, unfinished
 from ._store import Query

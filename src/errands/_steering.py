@@ -9,10 +9,11 @@ from typing import TypeVar, cast, overload
 from . import _changing as changing
 from ._changing import Tell
 from ._engine import Engine
+from ._group import Group
 from ._hooks import EventName, Hook, require_event
 from ._job import Job, State, id_of
-from ._options import Seconds, is_text, seconds
 from ._order import Order, OrderKind
+from ._plain import Seconds, is_text, seconds
 from ._store import Query
 from ._why import Why, why
 from .errors import JobExists, SetupError
@@ -59,8 +60,10 @@ class Steering:
     @overload
     async def cancel(self, what: Job | str, /) -> Job: ...
     @overload
-    async def cancel(self, what: Query, /, *, tell: Tell | None = None) -> int: ...
-    async def cancel(self, what: Job | str | Query, /, *, tell: Tell | None = None) -> Job | int:
+    async def cancel(self, what: Query | Group, /, *, tell: Tell | None = None) -> int: ...
+    async def cancel(
+        self, what: Job | str | Query | Group, /, *, tell: Tell | None = None
+    ) -> Job | int:
         """Cancel a job, or all that match a query.
 
         One that is queued is cancelled at once. One that runs, wherever that is, is told to
@@ -70,7 +73,7 @@ class Steering:
         before it heard of that has ended as it says.
 
         Args:
-            what: A job or its id; or a query, whose `limit` and `before` don't count.
+            what: A job or its id; a group; or a query, whose `limit` and `before` don't count.
             tell: Called now and then with how many of those that match were dealt with.
 
         Returns:
@@ -79,8 +82,10 @@ class Steering:
         Raises:
             LookupError: if there is no such job, or no longer.
         """
-        if isinstance(what, Query):
-            return await changing.change(self._engine, changing.cancel, what, UNFINISHED, tell)
+        if isinstance(what, Query | Group):
+            return await changing.change(
+                self._engine, changing.cancel, _query(what), UNFINISHED, tell
+            )
         async for job in changing.each_look(self._engine, what):
             if job.is_final or await changing.cancel(self._engine, [job], self._now):
                 break
@@ -89,15 +94,18 @@ class Steering:
     @overload
     async def retry(self, what: Job | str, /) -> Job: ...
     @overload
-    async def retry(self, what: Query, /, *, tell: Tell | None = None) -> int: ...
-    async def retry(self, what: Job | str | Query, /, *, tell: Tell | None = None) -> Job | int:
+    async def retry(self, what: Query | Group, /, *, tell: Tell | None = None) -> int: ...
+    async def retry(
+        self, what: Job | str | Query | Group, /, *, tell: Tell | None = None
+    ) -> Job | int:
         """Have a job run again, or all that match a query: at once, with all its attempts.
 
         One that waits for its next attempt is due now; one that runs goes on as it is.
 
         Args:
-            what: A job or its id, in whatever state; or a query, whose `limit` and `before`
-                don't count. Where it names no states, failed and cancelled jobs are meant.
+            what: A job or its id, in whatever state; a group, of which failed and cancelled jobs
+                are meant; or a query, whose `limit` and `before` don't count. Where it names no
+                states, those two are meant.
             tell: Called now and then with how many of those that match were dealt with.
 
         Returns:
@@ -107,8 +115,8 @@ class Steering:
             LookupError: if there is no such job, or no longer.
             JobExists: if another unfinished job has its key by now.
         """
-        if isinstance(what, Query):
-            return await changing.change(self._engine, changing.retry, what, UNDONE, tell)
+        if isinstance(what, Query | Group):
+            return await changing.change(self._engine, changing.retry, _query(what), UNDONE, tell)
         async for job in changing.each_look(self._engine, what):
             if job.state is State.RUNNING or job.blocked_by is not None:
                 break
@@ -120,13 +128,15 @@ class Steering:
     @overload
     async def delete(self, what: Job | str, /) -> Job: ...
     @overload
-    async def delete(self, what: Query, /, *, tell: Tell | None = None) -> int: ...
-    async def delete(self, what: Job | str | Query, /, *, tell: Tell | None = None) -> Job | int:
+    async def delete(self, what: Query | Group, /, *, tell: Tell | None = None) -> int: ...
+    async def delete(
+        self, what: Job | str | Query | Group, /, *, tell: Tell | None = None
+    ) -> Job | int:
         """Forget a job, or all that match a query: those that have ended or are queued.
 
         Args:
-            what: A job or its id; or a query, whose `limit` and `before` don't count. Where it
-                names no states, those that have ended are meant.
+            what: A job or its id; a group, or a query, whose `limit` and `before` don't count.
+                Where no states are named, those that have ended are meant.
             tell: Called now and then with how many of those that match were dealt with.
 
         Returns:
@@ -136,8 +146,8 @@ class Steering:
             LookupError: if there is no such job, or no longer.
             ValueError: if it runs: cancel it first.
         """
-        if isinstance(what, Query):
-            return await changing.change(self._engine, changing.delete, what, ENDED, tell)
+        if isinstance(what, Query | Group):
+            return await changing.change(self._engine, changing.delete, _query(what), ENDED, tell)
         async for job in changing.each_look(self._engine, what):
             if job.state is State.RUNNING:
                 raise ValueError(f"job {job.id} runs at {job.worker}: cancel it before")
@@ -242,6 +252,10 @@ class Steering:
         for rival in await self._engine.store.find(Query(key=job.key, states=UNFINISHED)):
             if rival.id != job.id:
                 raise JobExists(rival)
+
+
+def _query(what: Query | Group) -> Query:
+    return Query(group=what.name) if isinstance(what, Group) else what
 
 
 def _one(verb: str, **named: str | None) -> tuple[OrderKind, str]:

@@ -13,6 +13,7 @@ from typing import Any, Literal, ParamSpec, Protocol, TypeVar, get_args
 
 from ._codec import Codec
 from ._limit import NO_LIMITS, Limit, Limits, Rate, key_of
+from ._plain import is_text, is_whole, shown
 from ._reference import Reference, module_of, require_name
 from ._retry import Retry
 from .errors import DuplicateTask, SetupError, UnknownTask
@@ -70,7 +71,8 @@ class Task:
         """Refuse a policy that could never be meant.
 
         Raises:
-            TypeError: if `function` cannot be called, or `retry` is not a `Retry`.
+            TypeError: if `function` cannot be called or is a generator, or `retry` is not a
+                `Retry`.
             ValueError: if the name or the queue is empty, the priority is no whole number, the
                 timeout is not positive, or a limit is counted per parameter that the function
                 does not have.
@@ -79,9 +81,11 @@ class Task:
             raise TypeError(f"a task is a function, not {self.function!r}")
         if not isinstance(self.retry, Retry):
             raise TypeError(f"{self.name}: retry={self.retry!r}: write Retry(attempts=…)")
-        if not self.name or not self.queue:
-            raise ValueError(f"a task needs a name and a queue, not {self.name!r}, {self.queue!r}")
-        if not isinstance(self.priority, int):
+        if not is_text(self.name) or not is_text(self.queue):
+            names = f"{shown(self.name)}, {shown(self.queue)}"
+            raise ValueError(f"a task needs a name and a queue, both text, not {names}")
+        self._require_body()
+        if not is_whole(self.priority):
             raise ValueError(f"{self.name}: priority={self.priority!r}: expected a whole number")
         if self.timeout is not None and not self.timeout > 0:
             raise ValueError(f"{self.name}: timeout={self.timeout!r}: expected more than 0 seconds")
@@ -156,6 +160,13 @@ class Task:
         if self.hard_timeout is not None or self.timeout is None:
             return self.hard_timeout
         return self.timeout if self.place == "thread" else self.timeout + GRACE
+
+    def _require_body(self) -> None:
+        function = self.function  # as it is: what wraps a generator may well run it
+        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            raise TypeError(
+                f"{self.name} is a generator, which does nothing when it is called: drop its yield"
+            )
 
     def _require_place(self) -> None:
         if self.run not in (None, *get_args(Place)):
