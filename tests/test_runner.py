@@ -97,9 +97,11 @@ async def test_an_outcome_has_the_last_progress(errands: Errands) -> None:
 async def test_whatever_a_task_calls_progress_can_be_kept(errands: Errands) -> None:
     """Numbers of other libraries, names of files that are no UTF-8."""
 
+    number: Any = Decimal("1.5")
+
     @errands.task
     async def work() -> None:
-        progress(Decimal("1.5"), 2, "cat\udcff.png\0")
+        progress(number, 2, "cat\udcff.png\0")
 
     async with errands.working():
         job = await errands.add_task(work)
