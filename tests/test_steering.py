@@ -416,6 +416,22 @@ async def number_of_orders(errands: Errands) -> int:
     return len(await errands.orders())
 
 
+async def test_a_job_that_is_added_right_after_a_pause_does_not_start(errands: Errands) -> None:
+    """It would have been born claimed, by a worker that had not looked since."""
+
+    @errands.task
+    async def work() -> None: ...
+
+    async with errands.working():
+        await errands.result(await errands.add_task(work), timeout=LONG)
+        for _ in range(5):
+            await errands.pause("default")
+            jobs = await errands.add_tasks([(work,)] * 3)
+            assert [State.QUEUED] * 3 == await states(errands, jobs)
+            await errands.resume("default")
+            await asyncio.gather(*(errands.result(job, timeout=LONG) for job in jobs))
+
+
 async def test_a_group_is_cancelled_and_asked_for_again(errands: Errands) -> None:
     """As it is, without a query."""
 

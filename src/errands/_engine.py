@@ -183,6 +183,11 @@ class Engine(Intake):
         if self._scheduler is not None:  # as in a notebook
             self._scheduler.adopt(self._declared)
 
+    async def heed(self) -> None:
+        """Have our worker, if there is one, know of the orders in the store from now on."""
+        if self._worker is not None:
+            await self._worker.heed()
+
     def wake_scheduler(self) -> None:
         """Have our scheduler, if we are at work, see at once what has changed."""
         if self._scheduler is not None:

@@ -188,6 +188,7 @@ class Steering:
         """
         kind, name = _one("pause", queue=queue, task=task, key=key, worker=worker)
         await self._engine.store.put_orders([Order(kind=kind, name=name, since=self._now)])
+        await self._engine.heed()
 
     async def resume(
         self,
@@ -204,6 +205,7 @@ class Steering:
         """
         kind, name = _one("resume", queue=queue, task=task, key=key, worker=worker)
         await self._engine.store.remove_orders([(kind, name)])
+        await self._engine.heed()
 
     async def set_slots(self, worker: str, slots: int | None) -> None:
         """Have a worker run so many jobs side by side; `None` for as many as it began with.

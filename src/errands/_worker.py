@@ -225,6 +225,11 @@ class Worker:
         """Have orders to cancel reach other runs of this process, too."""
         self._helm.steer(runs)
 
+    async def heed(self) -> None:
+        """Know of the orders that are in the store, before the next job starts."""
+        if not self._is_stopping:
+            await self._helm.look()
+
     def _ring(self) -> None:
         self._claimer.ring()
         self._helm.ring()
