@@ -96,7 +96,6 @@ async def test_an_outcome_has_the_last_progress(errands: Errands) -> None:
 
 async def test_whatever_a_task_calls_progress_can_be_kept(errands: Errands) -> None:
     """Numbers of other libraries, names of files that are no UTF-8."""
-
     number: Any = Decimal("1.5")
 
     @errands.task
