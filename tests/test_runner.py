@@ -9,7 +9,7 @@ import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from patience import eventually, soon
@@ -460,6 +460,23 @@ async def test_a_plain_function_may_run_in_the_event_loop(errands: Errands) -> N
 
 
 # Errors
+
+
+@pytest.mark.parametrize("run", ["thread", "loop"])
+async def test_a_plain_function_that_returns_a_coroutine_fails(
+    errands: Errands, run: Literal["thread", "loop"]
+) -> None:
+    """Such as one with a plain decorator around: it would be done without having run."""
+
+    async def work() -> None: ...
+
+    def decorated() -> object:
+        return work()
+
+    errands.task(run=run)(decorated)
+    async with errands.working():
+        job = await failure(errands, await errands.add_task(decorated))
+    assert "returned a coroutine and is no `async def`" in (job.error or "")
 
 
 async def test_a_traceback_shows_the_users_code_and_not_ours(errands: Errands) -> None:

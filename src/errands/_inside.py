@@ -27,7 +27,7 @@ from ._finishing import Finishing
 from ._job import Job
 from ._reference import Reference
 from ._runner import Run, begin, told
-from ._task import is_async
+from ._task import awaited_by_itself, is_async
 from .errors import NotSerializable, SetupError
 from .executors._part import Part, play
 from .executors._records import Teller, set_levels, tell_all
@@ -177,7 +177,9 @@ class _Inside:
             args, kwargs = codec.load(work.job.payload)
             with memory(work.max_memory), alarm:
                 value = function(*args, **kwargs)
-                if is_async(function):
+                if not is_async(function):
+                    awaited_by_itself(work.task, value)
+                else:
                     value = asyncio.run(self._awaited(value, work.timeout, clock))
             if alarm.has_rung or clock.is_over:  # it was told, and went on
                 raise TimeoutError(late)

@@ -285,6 +285,21 @@ def is_async(function: Callable[..., Any]) -> bool:
     return inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004  # its kind is asked for
 
 
+def awaited_by_itself(task: str, value: Any) -> Any:
+    """What a plain function returned, unless it is a coroutine: then it has not run yet.
+
+    Raises:
+        TypeError: naming the task.
+    """
+    if inspect.iscoroutine(value):
+        value.close()  # or Python would warn that nobody awaited it
+        raise TypeError(
+            f"{task} returned a coroutine and is no `async def`, so that nobody awaits it: "
+            "make it one, or the decorator around it"
+        )
+    return value
+
+
 def name_of(function: Callable[..., Any]) -> str:
     """The name that a function's task has if no other is given: module and qualified name.
 
