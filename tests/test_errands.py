@@ -791,6 +791,35 @@ async def test_it_belongs_to_one_event_loop(errands: Errands) -> None:
     await asyncio.to_thread(asyncio.run, visit())
 
 
+async def test_a_plain_function_adds_jobs_in_a_loop_of_its_own(errands: Errands) -> None:
+    """They are added, and run, by the application around its thread."""
+
+    @errands.task
+    async def double(number: int) -> int:
+        return 2 * number
+
+    @errands.task
+    def many(numbers: list[int]) -> list[str]:
+        return [asyncio.run(errands.add_task(double, number)).id for number in numbers]
+
+    async with errands.working():
+        ids = await errands.result(await errands.add_task(many, [1, 2, 3]), timeout=10)
+        assert [2, 4, 6] == [await errands.result(each, timeout=10) for each in ids]
+
+
+async def test_a_plain_function_may_not_ask_for_more(errands: Errands) -> None:
+    """What waits for the store would wait for ever there; so it is said."""
+
+    @errands.task
+    def ask(job_id: str) -> None:
+        asyncio.run(errands.result(job_id))
+
+    async with errands.working():
+        job = await errands.add_task(ask, "x")
+        with pytest.raises(JobFailed, match=r"SetupError: .* in another event loop"):
+            await errands.result(job, timeout=10)
+
+
 async def test_there_are_no_background_tasks_outside_a_request() -> None:
     """The message says where they are, and what works elsewhere."""
     with pytest.raises(

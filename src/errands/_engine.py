@@ -51,7 +51,6 @@ class Engine(Intake):
         self._kept_services: Services | None = None
         self._supervisor: asyncio.Task[None] | None = None
         self._aside = Aside(partial(self.working, aside=True))
-        self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
     def is_open(self) -> bool:
