@@ -8,6 +8,7 @@ from json import dumps
 from typing import Any
 
 from errands import Attempt, Job, State
+from errands.errors import reason_of
 
 from .._markup import Child, Markup, h, join
 from .._parts import (
@@ -20,7 +21,6 @@ from .._parts import (
     hidden,
     is_service,
     job_badge,
-    last_line,
     lifeline,
     moment,
     nothing,
@@ -244,7 +244,7 @@ def _attempt(visit: Visit, job: Job, place: int, secrets: list[str]) -> Markup:
 
 def _error(visit: Visit, job: Job, attempt: Attempt, place: int, secrets: list[str]) -> Child:
     error = visit.redaction.text(attempt.error or "", secrets)
-    said = h.bdi(clipped(last_line(error), 400), cls="error")
+    said = h.bdi(clipped(reason_of(error), 400), cls="error")
     if "\n" not in error.strip() and len(error) < HEAD:
         return h.p(said)
     whole = visit.link(f"jobs/{job.id}/errors/{place}")

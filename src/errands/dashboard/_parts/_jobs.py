@@ -7,6 +7,7 @@ from datetime import datetime
 from json import dumps
 
 from errands import Job, State
+from errands.errors import reason_of
 
 from .._markup import Child, Markup, h, join
 from .._redact import Redaction, loaded
@@ -52,12 +53,6 @@ def summary(payload: str, redaction: Redaction, most: int = 120) -> str:
         return clipped(dumps(found, ensure_ascii=False), most)
     pairs = (f"{name}={dumps(value, ensure_ascii=False)}" for name, value in found.items())
     return clipped(", ".join(pairs), most)
-
-
-def last_line(error: str) -> str:
-    """What a traceback says in the end."""
-    lines = error[-4_000:].rstrip().splitlines()
-    return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
 
 def is_service(job: Job) -> bool:
@@ -113,7 +108,7 @@ def _remark(visit: Visit, job: Job) -> Markup:
     if job.state is State.RUNNING and job.progress is not None and not is_service(job):
         lines.append(progress(job, visit.redaction))
     elif job.error and job.state is not State.DONE:
-        said = visit.redaction.text(last_line(job.error), visit.redaction.secrets(job))
+        said = visit.redaction.text(reason_of(job.error), visit.redaction.secrets(job))
         lines.append(h.bdi(clipped(said, 160), cls="line error"))
     return join(lines)
 
