@@ -56,12 +56,10 @@ def grouped_in_turn() -> None:
 )
 def test_it_is_the_type_and_how_the_message_begins(fails: Callable[[], None], said: str) -> None:
     """Of the error that was raised last, and not of one below it."""
-    try:
+    with pytest.raises(Exception) as caught:  # noqa: PT011  # whatever it is
         fails()
-    except Exception:  # noqa: BLE001  # whatever it is
-        error = traceback.format_exc()
 
-    assert said == reason_of(error)
+    assert said == reason_of("".join(traceback.format_exception(caught.value)))
 
 
 def test_what_is_no_traceback_says_it_itself() -> None:
