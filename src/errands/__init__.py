@@ -15,6 +15,7 @@ from ._job import Attempt, Job, Outcome, Progress, State, new_id
 from ._limit import Limit, Limits, LimitUse, Rate
 from ._moving import Move, move
 from ._order import Order, OrderKind
+from ._redaction import Redaction
 from ._retry import Retry
 from ._runner import CurrentJob, Middleware, Next, current_job, progress
 from ._schedule import Schedule
@@ -65,6 +66,7 @@ __all__ = [
     "Query",
     "Rate",
     "Reason",
+    "Redaction",
     "Retry",
     "Schedule",
     "Schedules",
