@@ -252,6 +252,8 @@ async def test_a_foreign_table_of_our_name_is_left_alone(path: Path, sql: str) -
     asked(path, sql)
     before = asked(path, "select sql from sqlite_schema")
     with pytest.raises(NotAStore, match=path.name):
+        await Errands(f"sqlite:///{path}").examine()
+    with pytest.raises(NotAStore, match=path.name):
         async with store_at(f"sqlite:///{path}"):
             pass
     assert before == asked(path, "select sql from sqlite_schema")

@@ -37,6 +37,7 @@ from . import (
     _orders,
     _passing,
     _schedules,
+    _schema,
     _sql,
     _waiting,
     _workers,
@@ -94,7 +95,7 @@ class SQLiteStore:
         try:
             await self._writer.open()
             try:
-                await self._writer.call(_sql.prepare, path)
+                await self._writer.call(_schema.prepare, path)
                 await self._reader.open()
             except BaseException:
                 await self._writer.close()
