@@ -11,7 +11,7 @@ from datetime import timedelta
 import pytest
 from patience import eventually
 
-from errands import Errands, Job, Outcome, Query, Retry, State, current_job, progress, track
+from errands import Claim, Errands, Job, Outcome, Query, Retry, State, current_job, progress, track
 from errands._options import Options
 from errands.errors import JobCancelled, JobExists, JobFailed
 from errands.testing import drain
@@ -294,6 +294,40 @@ async def test_a_job_that_waits_for_its_next_attempt_is_due_now(errands: Errands
         await eventually(State.QUEUED, lambda: state_of(errands, job))
         await errands.retry(job)
         await errands.result(job, timeout=LONG)
+
+
+@pytest.mark.parametrize("is_blocked", [False, True])
+async def test_a_retry_takes_back_what_was_asked_before(errands: Errands, is_blocked: bool) -> None:
+    """Of a job that went back to its queue before it heard that it is to be cancelled."""
+
+    @errands.task(name="work")
+    async def work() -> int:
+        return 7
+
+    async with errands:
+        job = await errands.add_task(work)
+        store = errands._engine.store
+        now = errands.now()
+        claim = Claim(
+            worker="gone",
+            queues=None,
+            tasks=["work"],
+            limit=1,
+            now=now,
+            lease=timedelta(seconds=60),
+        )
+        [running] = await store.claim(claim)
+        await errands.cancel(job)
+        back = running.released(now)
+        await store.save([back.blocked("limit:work") if is_blocked else back])
+        asked = await errands.job(job.id)
+        assert asked is not None
+        assert asked.is_cancelling
+
+        again = await errands.retry(job)
+        assert (State.QUEUED, False) == (again.state, again.is_cancelling)
+        async with errands.working():
+            assert 7 == await errands.result(job, timeout=LONG)
 
 
 async def test_all_that_failed_are_retried(errands: Errands) -> None:

@@ -93,7 +93,8 @@ class Steering:
     async def retry(self, what: Job | str | Query, /, *, tell: Tell | None = None) -> Job | int:
         """Have a job run again, or all that match a query: at once, with all its attempts.
 
-        One that waits for its next attempt is due now; one that runs goes on as it is.
+        One that waits for its next attempt is due now, and is not cancelled any more if it was
+        asked to be before it went back; one that runs goes on as it is.
 
         Args:
             what: A job or its id, in whatever state; or a query, whose `limit` and `before`
@@ -110,9 +111,7 @@ class Steering:
         if isinstance(what, Query):
             return await changing.change(self._engine, changing.retry, what, UNDONE, tell)
         async for job in changing.each_look(self._engine, what):
-            if job.state is State.RUNNING or job.blocked_by is not None:
-                break
-            if await changing.retry(self._engine, [job], self._now):
+            if not changing.is_retried(job) or await changing.retry(self._engine, [job], self._now):
                 break
             await self._require_key(job)
         return await changing.look(self._engine, job.id)

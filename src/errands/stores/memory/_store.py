@@ -330,7 +330,8 @@ class MemoryStore(Records):
         if there is None:
             return False
         if there.version == job.version - 1 and self._rival(replace(job, key=there.key)) is None:
-            asked = there.is_cancelling and there.finished_at is None
+            is_anew = there.state is not State.RUNNING and job.state is State.QUEUED
+            asked = there.is_cancelling and not is_anew
             self._put(replace(job, key=there.key, is_cancelling=asked))
             return True
         return is_stored(job, there)

@@ -40,7 +40,7 @@ on conflict do nothing returning id
 INSERT_AND_TELL = f"{INSERT}, pg_notify(%(channel)s, %(name)s)"
 UPDATE_AWAITED = f"""
 update errands_jobs as j set {", ".join(f"{name} = new.{name}" for name in CHANGING)},
-is_cancelling = case when j.finished_at is null then j.is_cancelling end
+is_cancelling = case when j.state = 'running' or new.state <> 'queued' then j.is_cancelling end
 from {given(("id", *CHANGING))}
 where j.id = new.id and j.version = new.version - 1 {{}} returning j.id
 """
