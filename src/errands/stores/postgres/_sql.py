@@ -16,7 +16,7 @@ from ..._store import Claim, Query
 from .._rows import CHANGING, NAMES, as_job, changed, instant, is_stored, ms, reported
 from .._secret import NAMES as SECRETS
 from .._secret import joined, new_rows
-from .._waits import Saved, are_kept_back, is_kept_back
+from .._waits import Saved, are_kept_back, is_kept_back, parents_of
 from ._link import Row, Session
 from ._statements import (
     BACKLOG,
@@ -45,7 +45,7 @@ from ._statements import (
     wanted,
 )
 from ._trail import Trail
-from ._waiting import end, forget, keep_back
+from ._waiting import end, forget, keep_back, locked
 
 BADLY = {State.FAILED, State.CANCELLED}
 
@@ -218,6 +218,8 @@ async def _written(session: Session, sql: str, jobs: Sequence[Job]) -> set[int]:
 async def _ordered(session: Session, jobs: Sequence[Job]) -> tuple[set[int], bool]:
     """Write jobs of which some may be waited for, or are to wait; say whether that frees any."""
     async with session.transaction():
+        # before their children: whoever ends a parent has it, and then asks for those
+        await locked(session, parents_of(filter(is_kept_back, jobs)))
         written = await _written(session, UPDATE_AWAITED, jobs)
         saved = [job for job in jobs if id(job) in written]
         freed = await end(session, [job for job in saved if job.is_final])
