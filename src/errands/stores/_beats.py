@@ -10,24 +10,26 @@ from ._rows import as_json, decode, instant, ms
 
 COLUMNS = (
     "worker", "host", "pid", "queues", "slots", "running", "version", "started_at", "seen_at",
-    "gone_at", "tasks",
+    "gone_at", "tasks", "processes",
 )  # fmt: skip  # as they stand in a row
 
 
 def row_of(beat: Heartbeat) -> Sequence[str | int | None]:
     """A heartbeat, in the order of `COLUMNS`."""
     queues = None if beat.queues is None else as_json(beat.queues)
+    processes = (beat.processes, beat.in_processes, beat.process_tasks)
     return (
         beat.worker, beat.host, beat.pid, queues, beat.slots, beat.running, beat.version,
         ms(beat.started_at), ms(beat.seen_at), ms(beat.gone_at),
-        as_json(beat.tasks),
+        as_json(beat.tasks), as_json(processes) if any(processes) else None,
     )  # fmt: skip  # in the order of `COLUMNS`
 
 
 def heartbeat_of(row: Sequence[Any]) -> Heartbeat:
     """The heartbeat of a row of `COLUMNS`."""
     (worker, host, pid, queues, slots, running, version, started_at, seen_at, gone_at,
-     tasks) = row  # fmt: skip  # as above
+     tasks, processes) = row  # fmt: skip  # as above
+    most, busy, names = decode(processes) if processes else (0, 0, ())
     return Heartbeat(
         worker=worker,
         host=host,
@@ -40,4 +42,7 @@ def heartbeat_of(row: Sequence[Any]) -> Heartbeat:
         seen_at=instant(seen_at),
         gone_at=instant(gone_at),
         tasks=() if tasks is None else tuple(decode(tasks)),
+        processes=most,
+        in_processes=busy if gone_at is None else 0,  # whoever found it dead counts no processes
+        process_tasks=tuple(names),
     )

@@ -16,7 +16,7 @@ from . import _groups, _history, _limits, _orders, _schedules, _waiting, _worker
 from ._database import Database
 from ._reading import many, one
 
-VERSION = 4  # of the tables below; a change adds a step to `UPGRADES`
+VERSION = 5  # of the tables below; a change adds a step to `UPGRADES`
 
 FREE = f"""
 create index errands_free on errands_jobs (queue, priority, task, free_at) where {UNFINISHED};
@@ -55,8 +55,9 @@ UPGRADES: Mapping[int, str] = {  # from this version to the next
     1: f"{_workers.TABLE} drop index if exists errands_free; {FREE}",  # at first without tasks
     2: _schedules.TABLE,
     3: "".join(f"alter table errands_jobs add column {each};" for each in LATER)
-    + f"{_groups.TABLE} {_waiting.TABLE} {_orders.TABLE} {_workers.AGAIN}"
+    + f"{_groups.TABLE} {_waiting.TABLE} {_orders.TABLE}"
     + f"{_history.TABLE} {_limits.INDEXES} {_limits.TABLE} {BAD}",
+    4: _workers.AGAIN,
 }
 
 
