@@ -13,7 +13,7 @@ from patience import eventually
 
 from errands import Claim, Errands, Job, Outcome, Query, Retry, State, current_job, progress, track
 from errands._options import Options
-from errands.errors import JobCancelled, JobExists, JobFailed
+from errands.errors import JobCancelled, JobExists, JobFailed, UnknownWorker
 from errands.testing import drain
 
 LONG = 10  # seconds, an upper bound that is never reached
@@ -528,6 +528,28 @@ async def test_a_worker_has_as_many_slots_as_it_is_told(url: str) -> None:
             assert expected == max(most)
         with pytest.raises(ValueError, match="pause it"):
             await errands.set_slots(worker.worker, 0)
+
+
+async def test_a_worker_that_nobody_is_gets_no_orders(errands: Errands) -> None:
+    """A slip of the pen is told, with the names that there are; a queue may be meant ahead."""
+    async with errands:
+        async with errands.working():
+            await eventually(1, lambda: number_of_workers(errands))
+            [worker] = await errands.workers()
+            for order in (
+                errands.pause(worker="web-1"), errands.resume(worker="web-1"),
+                errands.set_slots("web-1", 5), errands.set_slots("web-1", None),
+            ):  # fmt: skip  # a list
+                with pytest.raises(UnknownWorker, match=f"'web-1'.*are: '{worker.worker}'"):
+                    await order
+            await errands.set_slots(worker.worker, 5)
+            await errands.pause("nobody's yet")
+        with pytest.raises(UnknownWorker, match=r"or no longer. There are: none\."):
+            await errands.pause(worker=f"{worker.worker}x")
+
+        assert {"queue", "slots"} == {order.kind for order in await errands.orders()}
+        await errands.set_slots(worker.worker, None)  # the worker has gone, and its order is there
+        assert ["queue"] == [order.kind for order in await errands.orders()]
 
 
 async def test_one_thing_is_paused_at_a_time(errands: Errands) -> None:
