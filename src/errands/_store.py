@@ -348,6 +348,14 @@ class Store(Protocol):
         """32 random bytes, the same for all who share this store; made when first asked for."""
         ...
 
+    async def keep_secret(self, secret: bytes, *, is_over: bool) -> None:
+        """Have this `secret` where there is none yet.
+
+        Args:
+            is_over: Also where there is one.
+        """
+        ...
+
     async def now(self) -> datetime:
         """The time by the store's clock, which all its workers share. UTC, whole milliseconds."""
         ...

@@ -14,8 +14,6 @@ from typing import Any
 from ..._job import Job, State
 from ..._store import Claim, Query
 from .._rows import CHANGING, NAMES, as_job, changed, instant, is_stored, ms, reported
-from .._secret import NAMES as SECRETS
-from .._secret import joined, new_rows
 from .._waits import Saved, are_kept_back, is_kept_back, parents_of
 from ._link import Row, Session
 from ._statements import (
@@ -24,7 +22,6 @@ from ._statements import (
     CLAIM_KNOWN,
     COUNT,
     DEAD,
-    NEW_SECRET,
     NEXT,
     NOTIFY,
     PICK,
@@ -33,7 +30,6 @@ from ._statements import (
     REMOVE,
     REPORT,
     RESCUE,
-    SECRET,
     SINCE,
     TIME,
     UPDATE,
@@ -159,14 +155,6 @@ async def now(session: Session, calls: list[None]) -> list[datetime | None]:
     """See `Store.now`."""
     [[found]] = await session.rows(TIME)
     return [instant(found) for _ in calls]
-
-
-async def secret(session: Session, calls: list[None]) -> list[bytes]:
-    """See `Store.secret`."""
-    while (found := joined(await session.rows(SECRET, {"names": list(SECRETS)}))) is None:
-        names, values = zip(*new_rows(), strict=True)
-        await session.rows(NEW_SECRET, {"names": list(names), "values": list(values)})
-    return [found for _ in calls]
 
 
 async def notify(session: Session, calls: list[tuple[str, str]]) -> list[None]:

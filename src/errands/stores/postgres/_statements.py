@@ -207,11 +207,6 @@ with pruned as (
 select id from pruned
 """
 TIME = "select floor(extract(epoch from clock_timestamp()) * 1000)::bigint"
-SECRET = "select name, value from errands_meta where name = any(%(names)s::text[])"
-NEW_SECRET = """
-insert into errands_meta select * from unnest(%(names)s::text[], %(values)s::bigint[])
-on conflict do nothing
-"""
 # Where a table is: in which server since when it runs, in which database, and which one it is.
 PLACE = """
 select (select oid::bigint from pg_database where datname = current_database()),

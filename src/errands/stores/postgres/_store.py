@@ -40,6 +40,7 @@ try:
         _orders,
         _schedules,
         _schema,
+        _secret,
         _sql,
         _statements,
         _waiting,
@@ -340,7 +341,11 @@ class PostgresStore:
 
     async def secret(self) -> bytes:
         """See `Store.secret`."""
-        return await self._saving.call(_sql.secret, None)  # type: ignore[no-any-return]  # as above
+        return await self._saving.call(_secret.secret, None)  # type: ignore[no-any-return]  # as above
+
+    async def keep_secret(self, secret: bytes, *, is_over: bool) -> None:
+        """See `Store.keep_secret`."""
+        await self._saving.call(_secret.keep, (secret, is_over))
 
     async def now(self) -> datetime:
         """See `Store.now`: the server's clock, the only one that all machines share."""

@@ -17,8 +17,6 @@ from ..._job import Job, State
 from ..._store import OnConflict, Query, rival_within
 from ...errors import JobExists
 from .._rows import FINISHED, UNFINISHED, as_json, ms
-from .._secret import NAMES as SECRETS
-from .._secret import joined, new_rows
 from .._waits import Saved, are_kept_back
 from . import _limits, _waiting
 from ._database import Database
@@ -143,15 +141,6 @@ def free(db: Database, calls: list[tuple[str, datetime]]) -> list[int]:
         db.execute(sql, (ms(now), worker))
         answers.append(db.changes())
     return answers
-
-
-def secret(db: Database, calls: list[None]) -> list[bytes]:
-    """See `Store.secret`."""
-    sql = "select name, value from errands_meta where name in (?, ?, ?, ?)"
-    while (found := joined(db.execute(sql, SECRETS).fetchall())) is None:
-        for row in new_rows():
-            db.execute("insert into errands_meta values (?, ?) on conflict do nothing", row)
-    return [found for _ in calls]
 
 
 def _found(db: Database, query: Query) -> list[Job]:

@@ -38,6 +38,7 @@ from . import (
     _passing,
     _schedules,
     _schema,
+    _secret,
     _sql,
     _waiting,
     _workers,
@@ -301,7 +302,11 @@ class SQLiteStore:
 
     async def secret(self) -> bytes:
         """See `Store.secret`."""
-        return await self._writer.call(_sql.secret, None)  # type: ignore[no-any-return]  # as above
+        return await self._writer.call(_secret.secret, None)  # type: ignore[no-any-return]  # as above
+
+    async def keep_secret(self, secret: bytes, *, is_over: bool) -> None:
+        """See `Store.keep_secret`."""
+        await self._writer.call(_secret.keep, (secret, is_over))
 
     async def now(self) -> datetime:
         """See `Store.now`: all who share the file share this machine's clock."""
