@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from .._heartbeat import Heartbeat
+from .._store import Claim
 from ._rows import as_json, decode, instant, ms
 
 COLUMNS = (
@@ -46,3 +47,10 @@ def heartbeat_of(row: Sequence[Any]) -> Heartbeat:
         in_processes=busy if gone_at is None else 0,  # whoever found it dead counts no processes
         process_tasks=tuple(names),
     )
+
+
+def served(call: Claim, beats: Iterable[Heartbeat]) -> frozenset[str] | None:
+    """The queues that whoever claims, or another worker that lives, works for; `None` for all."""
+    found = [call.queues, *(beat.queues for beat in beats if beat.is_alive(call.now))]
+    named = [queues for queues in found if queues is not None]
+    return frozenset().union(*named) if len(named) == len(found) else None

@@ -17,6 +17,7 @@ from ..._job import NEVER, Job, State
 from ..._limit import LimitUse
 from ..._store import Claim, OnConflict, Query, rival_within
 from ...errors import JobExists, UnfitConnection
+from .._beats import served
 from .._bell import Bell, is_news
 from .._rows import is_stored
 from .._waits import (
@@ -113,7 +114,8 @@ class MemoryStore(Records):
     async def unblock(self, claim: Claim) -> int:
         """See `Store.unblock`."""
         with self._lock:
-            freed = self._ledger.unblock(claim, self._put)
+            queues = served(claim, self._workers.values())
+            freed = self._ledger.unblock(claim, queues, self._put)
         if freed:
             self._bell.ring()
         return freed

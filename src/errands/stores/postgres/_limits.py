@@ -9,7 +9,7 @@ Locks are taken in the order of the keys, and nobody who has one waits for a row
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 import psycopg
@@ -21,7 +21,7 @@ from ..._store import Claim
 from .. import _rates
 from .._rows import CHANGING, NAMES, UNFINISHED, as_job, as_json, changed, ms
 from .._waits import Saved
-from . import _sql
+from . import _sql, _workers
 from ._link import PLAIN_PLANS, Row, Session, apply
 from ._statements import CLAIM_THESE, CLAIM_WITHIN, UPDATE, ids_of, wanted
 
@@ -77,9 +77,9 @@ update errands_jobs as j set free_at = j.due_at, blocked_by = null from (
     ) as first
 ) as freed where j.id = freed.id returning j.id
 """
-# Of the first that a key keeps back those that are paused: they start when they are resumed, and
-# are in the way of the others until then.
-FREE_PAUSED = f"""
+# Of the first that a key keeps back those that nobody would start: they are paused, or nobody
+# works for their queue. Until that is over they are in the way of the others.
+FREE_RESTING = f"""
 update errands_jobs as j set free_at = j.due_at, blocked_by = null from (
     select first.id from unnest(%(keys)s::text[]) as given (blocker) cross join lateral (
         select b.id from errands_jobs as b where {FIRST.format("given.blocker")}
@@ -87,7 +87,8 @@ update errands_jobs as j set free_at = j.due_at, blocked_by = null from (
     ) as first
 ) as front
 where j.id = front.id and (j.queue in (select name from errands_orders where kind = 'queue')
-                           or j.task in (select name from errands_orders where kind = 'task'))
+                           or j.task in (select name from errands_orders where kind = 'task')
+                           or j.queue <> all(%(served)s::text[]))
 returning j.id
 """
 ARE_PAUSED = "select exists (select 1 from errands_orders where kind in ('queue', 'task'))"
@@ -315,17 +316,19 @@ async def _unblock(session: Session, call: Claim, after: str) -> tuple[int, str]
     async with session.quickly():
         limited = [job for key, job in mine if is_limited(job, key, call.limits)]
         kept_back = await _learn(session, quota, limited)
-        freed += await _free_paused(session, [key for key in kept_back if quota.left(key) > 0])
+        freed += await _free_resting(session, call, {k for k in kept_back if quota.left(k) > 0})
         freed += await _free(session, quota, kept_back, PORTION)
         if gone:
             freed += len(await session.rows(FREE, {"rows": as_json(gone)}))
     return freed, max(keys) if len(keys) == KEYS else WAITING
 
 
-async def _free_paused(session: Session, keys: Sequence[str]) -> int:
-    if not keys or not (await session.rows(ARE_PAUSED))[0][0]:
+async def _free_resting(session: Session, call: Claim, keys: Collection[str]) -> int:
+    queues = await _workers.served(session, call) if keys else None
+    if not keys or (queues is None and not (await session.rows(ARE_PAUSED))[0][0]):
         return 0
-    return len(await session.rows(FREE_PAUSED, {"keys": sorted(keys)}))
+    served = None if queues is None else sorted(queues)
+    return len(await session.rows(FREE_RESTING, {"keys": sorted(keys), "served": served}))
 
 
 async def _firsts(session: Session, keys: Sequence[str]) -> list[Row]:

@@ -22,7 +22,7 @@ from errands import (
     Store,
 )
 
-from ._rows import LATER, NOW, a_claim, ids, job
+from ._rows import LATER, NOW, a_beat, a_claim, ids, job
 
 TWO = {"t": Limits(concurrency=Limit(2, per="c"))}
 PACE = {"t": Limits(rate=Rate("2/s", per="c"))}
@@ -226,6 +226,38 @@ class Limiting:
         assert ids(other) == ids(await store.claim(a_limited()))
         await store.remove_orders([("queue", "paused")])
         assert ids(paused[:1]) == ids(await store.claim(a_limited()))
+
+    async def test_jobs_that_nobody_works_for_are_in_nobodys_way(self, store: Store) -> None:
+        """As those of a queue whose workers are gone; one that lives has its jobs wait on."""
+        running = await self._two_that_run(store)
+        gone, theirs, ours = bound(20, queue="gone"), bound(20, queue="theirs"), bound(1)
+        await store.add([*gone, *theirs, *ours])
+        assert [] == await store.claim(a_limited())
+        for beat in (
+            a_beat("v", queues=("theirs",)),
+            a_beat("w", queues=("gone",)).gone(NOW),
+            a_beat("x", queues=("gone",), seen_at=NOW - timedelta(seconds=21)),
+        ):
+            await store.beat(beat)
+        await ended(store, running)
+        mine = a_limited(queues=["default"])
+
+        await store.unblock(mine)
+        kept_back = [each for each in await store.find(Query(limit=100)) if each.blocked_by]
+        assert set() == set(ids(gone)) & set(ids(kept_back))
+        assert 15 < len(set(ids(theirs)) & set(ids(kept_back)))
+
+    async def test_what_nobody_works_for_lets_others_start(self, store: Store) -> None:
+        """However many came before, and at the next look."""
+        running = await self._two_that_run(store)
+        gone, ours = bound(50, queue="gone"), bound(1)
+        await store.add([*gone, *ours])
+        assert [] == await store.claim(a_limited())
+        await ended(store, running)
+        mine = a_limited(queues=["default"])
+
+        await store.unblock(mine)
+        assert ids(ours) == ids(await store.claim(mine))
 
     async def test_a_claim_frees_no_more_than_it_could_take(self, store: Store) -> None:
         """Also where it is not to take them, as they are paused."""
