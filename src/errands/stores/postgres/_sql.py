@@ -131,9 +131,7 @@ async def places(session: Session, calls: list[datetime]) -> list[set[tuple[str,
     ]
 
 
-async def waiting_since(
-    session: Session, calls: list[datetime]
-) -> list[Mapping[str, datetime | None]]:
+async def waiting_since(session: Session, calls: list[datetime]) -> list[Mapping[str, datetime]]:
     """See `Store.waiting_since`."""
     return [
         {queue: instant(free) for queue, free in await session.rows(SINCE, {"before": ms(before)})}
@@ -151,7 +149,7 @@ async def prune(session: Session, calls: list[tuple[datetime, int]]) -> list[int
     return answers
 
 
-async def now(session: Session, calls: list[None]) -> list[datetime | None]:
+async def now(session: Session, calls: list[None]) -> list[datetime]:
     """See `Store.now`."""
     [[found]] = await session.rows(TIME)
     return [instant(found) for _ in calls]
