@@ -16,12 +16,13 @@ from typing import Any, ParamSpec, overload
 from ._door import Door
 from ._engine import Engine
 from ._finish import finish
+from ._function import called
 from ._handling import Handling
 from ._job import Job
 from ._local import LocalCall
 from ._options import DEFAULT, IfFailed, Options, Seconds, ids_of
 from ._store import OnConflict
-from ._task import Declared, called
+from ._task import Declared
 from .errors import NoRequest, UnfitConnection
 
 P = ParamSpec("P")
