@@ -43,6 +43,7 @@ try:
         _secret,
         _sql,
         _statements,
+        _unblocking,
         _waiting,
         _workers,
     )
@@ -159,7 +160,7 @@ class PostgresStore:
     async def unblock(self, claim: Claim) -> int:
         """See `Store.unblock`."""
         after = claim, self._unblocked
-        freed, self._unblocked = await self._claiming.call(_limits.unblock, after)
+        freed, self._unblocked = await self._claiming.call(_unblocking.unblock, after)
         if freed:
             self._bell.ring()
             self._crier.cry()
@@ -247,7 +248,7 @@ class PostgresStore:
 
     async def limits_in_use(self, limit: int, most: int) -> list[LimitUse]:
         """See `Store.limits_in_use`."""
-        return await self._looking.call(_limits.in_use, (limit, most))
+        return await self._looking.call(_unblocking.in_use, (limit, most))
 
     async def prune(self, before: datetime, limit: int) -> int:
         """See `Store.prune`."""
