@@ -7,8 +7,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from ._function import awaited_by_itself
 from ._job import Job, Progress
-from ._task import Task, awaited_by_itself
+from ._task import Task
 from .errors import NotSerializable, RunStopped
 from .executors._records import levels
 from .executors._wire import Assignment

@@ -8,11 +8,12 @@ from typing import Any, ParamSpec, TypeVar, cast, overload
 
 from ._declared import Declaration, require_spec
 from ._engine import Engine
+from ._function import name_of
 from ._limit import Limit, Rate, limits_of
 from ._plain import Seconds, seconds
 from ._retry import Retry
 from ._spec import Spec
-from ._task import Declared, Place, Task, name_of
+from ._task import Declared, Place, Task
 
 P = ParamSpec("P")
 R = TypeVar("R")

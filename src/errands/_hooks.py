@@ -12,8 +12,8 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterable
 from typing import Any, Literal, get_args
 
+from ._function import is_async
 from ._job import Job, Outcome, State
-from ._task import is_async
 from .executors.thread import Threads
 
 logger = logging.getLogger("errands.hooks")

@@ -24,10 +24,11 @@ from typing import Any
 from ._bounds import Alarm, memory
 from ._codec import Codec
 from ._finishing import Finishing
+from ._function import awaited_by_itself, is_async
 from ._job import Job
 from ._reference import Reference
-from ._runner import Run, begin, told
-from ._task import awaited_by_itself, is_async
+from ._run import Run, begin
+from ._runner import told
 from .errors import NotSerializable, SetupError
 from .executors._part import Part, play
 from .executors._records import Teller, set_levels, tell_all

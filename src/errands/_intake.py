@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import Any
 
 from ._clock import Clock
+from ._function import called
 from ._historian import Historian
 from ._hooks import Hooks, event_of
 from ._job import Job, State
@@ -21,7 +22,7 @@ from ._service import Service
 from ._settings import Settings
 from ._store import OnConflict, Store
 from ._supervisor import Patience
-from ._task import Named, Task, Tasks, called
+from ._task import Named, Task, Tasks
 from ._worker import Worker
 from .errors import NotOpen, SetupError, StoreUnavailable, UnknownTask
 

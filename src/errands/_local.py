@@ -14,7 +14,7 @@ from contextvars import Context
 from functools import partial
 from typing import Any, NamedTuple
 
-from ._task import is_async
+from ._function import is_async
 from .errors import QueueFull
 from .executors.thread import Threads
 

@@ -22,7 +22,8 @@ from ._job import Job, State
 from ._leash import let_go
 from ._parents import results_of
 from ._plain import kept
-from ._runner import Middleware, Run, run
+from ._run import Run
+from ._runner import Middleware, run
 from ._store import Store
 from ._supervisor import Loop, Patience
 from ._task import Task

@@ -16,7 +16,7 @@ from ._order import Order, OrderKind
 from ._plain import Seconds, is_text, seconds
 from ._store import Query
 from ._why import Why, why
-from .errors import JobExists, SetupError
+from .errors import JobExists, SetupError, UnknownWorker
 
 H = TypeVar("H", bound=Hook)
 
@@ -100,7 +100,8 @@ class Steering:
     ) -> Job | int:
         """Have a job run again, or all that match a query: at once, with all its attempts.
 
-        One that waits for its next attempt is due now; one that runs goes on as it is.
+        One that waits for its next attempt is due now, and is not cancelled any more if it was
+        asked to be before it went back; one that runs goes on as it is.
 
         Args:
             what: A job or its id, in whatever state; a group, of which failed and cancelled jobs
@@ -118,9 +119,7 @@ class Steering:
         if isinstance(what, Query | Group):
             return await changing.change(self._engine, changing.retry, _query(what), UNDONE, tell)
         async for job in changing.each_look(self._engine, what):
-            if job.state is State.RUNNING or job.blocked_by is not None:
-                break
-            if await changing.retry(self._engine, [job], self._now):
+            if not changing.is_retried(job) or await changing.retry(self._engine, [job], self._now):
                 break
             await self._require_key(job)
         return await changing.look(self._engine, job.id)
@@ -181,12 +180,16 @@ class Steering:
         """Start no more jobs of a queue, of a task, with a key, or at a worker.
 
         What runs goes on; jobs are added as before. It outlasts restarts, but for a worker,
-        which begins with another name. To drain a worker, pause it.
+        which begins with another name. To drain a worker, pause it. A queue, a task and a key
+        may be paused before they have jobs.
 
         Raises:
             TypeError: unless exactly one of them is named.
+            UnknownWorker: if there is no such worker, or no longer.
         """
         kind, name = _one("pause", queue=queue, task=task, key=key, worker=worker)
+        if kind == "worker":
+            await self._require_worker(name)
         await self._engine.store.put_orders([Order(kind=kind, name=name, since=self._now)])
         await self._engine.heed()
 
@@ -202,8 +205,11 @@ class Steering:
 
         Raises:
             TypeError: unless exactly one of them is named.
+            UnknownWorker: as `pause` does.
         """
         kind, name = _one("resume", queue=queue, task=task, key=key, worker=worker)
+        if kind == "worker":
+            await self._require_worker(name)
         await self._engine.store.remove_orders([(kind, name)])
         await self._engine.heed()
 
@@ -215,12 +221,14 @@ class Steering:
 
         Raises:
             ValueError: if the number is less than 1; to stop a worker from claiming, pause it.
+            UnknownWorker: as `pause` does.
         """
+        if slots is not None and slots < 1:
+            raise ValueError(f"set_slots({worker!r}, {slots!r}): expected 1 or more, or pause it")
+        await self._require_worker(worker)
         if slots is None:
             await self._engine.store.remove_orders([("slots", worker)])
             return
-        if slots < 1:
-            raise ValueError(f"set_slots({worker!r}, {slots!r}): expected 1 or more, or pause it")
         order = Order(kind="slots", name=worker, value=slots, since=self._now)
         await self._engine.store.put_orders([order])
 
@@ -242,6 +250,22 @@ class Steering:
     @property
     def _now(self) -> datetime:
         return self._engine.clock.now()
+
+    async def _require_worker(self, name: str) -> None:
+        """Refuse a name that no worker has.
+
+        Raises:
+            UnknownWorker: if there is none, or no longer; one that has an order is known.
+        """
+        own = self._engine.heartbeat
+        there = {beat.worker for beat in await self._engine.store.workers() if not beat.gone_at}
+        there |= {own.worker} if own else set()  # which may not have told of itself yet
+        if name in there:
+            return
+        orders = {(order.kind, order.name) for order in await self._engine.store.orders()}
+        if orders.isdisjoint({("worker", name), ("slots", name)}):
+            known = ", ".join(map(repr, sorted(there))) or "none"
+            raise UnknownWorker(f"no worker is named {name!r}, or no longer. There are: {known}.")
 
     async def _require_key(self, job: Job) -> None:
         """Refuse to queue a job again whose key another unfinished one has.

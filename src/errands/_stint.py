@@ -16,7 +16,8 @@ from ._calling import Executors
 from ._clock import Clock
 from ._job import Job, Progress
 from ._leash import Leash
-from ._runner import Middleware, Run, begin, told, wrapped
+from ._run import Run, begin
+from ._runner import Middleware, told, wrapped
 from ._service import Service
 from .errors import RunStopped
 

@@ -7,6 +7,7 @@ ErrandsError
 ├── UnknownTask           a function or a name that was not declared as a task
 ├── DuplicateTask         two different functions under one name
 ├── UnknownSchedule       a name that no schedule has
+├── UnknownWorker         a name that no worker has, or none that is there any longer
 ├── DuplicateSchedule     two different schedules under one name
 ├── NotSerializable       an argument or a result that cannot be kept as JSON
 ├── PayloadTooLarge       the arguments of one job are bigger than `max_payload`
@@ -90,6 +91,10 @@ class DuplicateTask(ErrandsError, ValueError):
 
 class UnknownSchedule(ErrandsError, LookupError):
     """No schedule has this name."""
+
+
+class UnknownWorker(ErrandsError, LookupError):
+    """No worker has this name, or none that is there any longer."""
 
 
 class DuplicateSchedule(ErrandsError, ValueError):

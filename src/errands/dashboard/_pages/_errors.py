@@ -88,7 +88,7 @@ def place_of(error: str) -> str:
 
 def _row(visit: Visit, group: Group) -> list[Child]:
     newest = group.jobs[0]
-    said = visit.redaction.text(group.said, visit.redaction.secrets(newest))
+    said = visit.redaction.text(group.said, visit.redaction.secrets(newest.payload))
     kind, colon, rest = said.partition(":")
     return [
         join(

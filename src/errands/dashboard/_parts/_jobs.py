@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from json import dumps
 
-from errands import Job, State
+from errands import Job, Redaction, State
 from errands.errors import reason_of
 
 from .._markup import Child, Markup, h, join
-from .._redact import Redaction, loaded
 from .._visit import Visit
 from ._badges import job_badge
 from ._forms import row_button
@@ -48,7 +47,7 @@ def summary(payload: str, redaction: Redaction, most: int = 120) -> str:
     """The arguments on one line."""
     if len(payload) > LONG:
         return f"{size(len(payload))} of arguments"
-    found = redaction.value(loaded(payload))
+    found = redaction.shown(payload)
     if not isinstance(found, dict):
         return clipped(dumps(found, ensure_ascii=False), most)
     pairs = (f"{name}={dumps(value, ensure_ascii=False)}" for name, value in found.items())
@@ -108,7 +107,7 @@ def _remark(visit: Visit, job: Job) -> Markup:
     if job.state is State.RUNNING and job.progress is not None and not is_service(job):
         lines.append(progress(job, visit.redaction))
     elif job.error and job.state is not State.DONE:
-        said = visit.redaction.text(reason_of(job.error), visit.redaction.secrets(job))
+        said = visit.redaction.text(reason_of(job.error), visit.redaction.secrets(job.payload))
         lines.append(h.bdi(clipped(said, 160), cls="line error"))
     return join(lines)
 
@@ -119,7 +118,7 @@ def progress(job: Job, redaction: Redaction) -> Markup:
     if told is None:
         return join()
     part = told.fraction
-    text = redaction.text(told.text or "", redaction.secrets(job))
+    text = redaction.text(told.text or "", redaction.secrets(job.payload))
     shown = f"{told.done:g} of {told.total:g}" if told.total else f"{told.done:g}"
     return h.span(
         h.progress(value=None if part is None else f"{part:.4f}", max=1, aria_label="progress"),
