@@ -2,7 +2,8 @@
 
 A commit costs the server a flush of its disk, and each statement a round trip. So calls queue
 up, and whatever waits for the same work when a connection is free becomes one batch. Nobody
-waits for a timer.
+waits for a timer. Where much waits, connections that are free divide it: then those who were
+answered by one ask anew while the server is still at work for the other.
 """
 
 from __future__ import annotations
@@ -42,11 +43,15 @@ class Lane:
     Args:
         width: How many batches may be under way.
         settings: What the server is told for these connections.
+        least: How many calls a connection has at least that divides them with another.
     """
 
-    def __init__(self, address: Address, *, width: int, settings: Settings) -> None:
+    def __init__(
+        self, address: Address, *, width: int, settings: Settings, least: int = MOST
+    ) -> None:
         """Open nothing yet: a connection is made when it is needed."""
         self._address, self._width, self._settings = address, width, settings
+        self._least, self._free = least, width
         self._calls: deque[_Call] = deque()
         self._runners: list[asyncio.Task[None]] = []
 
@@ -91,7 +96,11 @@ class Lane:
             while True:
                 await self._news.wait()
                 if calls := self._waiting():
-                    await self._serve(link, calls)
+                    self._free -= 1
+                    try:
+                        await self._serve(link, calls)
+                    finally:
+                        self._free += 1
                 elif self._is_closing:
                     return
                 else:
@@ -103,7 +112,8 @@ class Lane:
         """The call that waits longest, and those that can share its batch."""
         calls: list[_Call] = []
         others: deque[_Call] = deque()
-        while self._calls and len(calls) < MOST:
+        most = self._share
+        while self._calls and len(calls) < most:
             call = self._calls.popleft()
             if call.future.done():  # whoever waited was cancelled
                 continue
@@ -113,6 +123,13 @@ class Lane:
                 others.append(call)
         self._calls.extendleft(reversed(others))
         return calls
+
+    @property
+    def _share(self) -> int:
+        """How many of the calls that wait are for one connection that is free."""
+        number = len(self._calls)
+        parts = max(1, min(self._free, number // self._least))
+        return min(MOST, -(-number // parts))
 
     async def _serve(self, link: Link, calls: list[_Call]) -> None:
         try:

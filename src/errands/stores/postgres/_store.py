@@ -62,6 +62,7 @@ except ImportError as error:
         f"a store in PostgreSQL needs its driver ({said}): pip install '{missing}'"
     ) from error
 
+ENOUGH = 16  # additions for a batch of their own, where a connection is free
 IN_TIME = {"statement_timeout": "10s"}  # for those who block
 AT_EASE = {"synchronous_commit": "off"}  # for what may be forgotten at a crash: news, and prunings
 
@@ -88,7 +89,7 @@ class PostgresStore:
         self._unblocked = WAITING  # the key up to which was looked who is kept back
         self._bell = Bell()
         self.listen = self._bell.listen
-        self._adding = Lane(address, width=2, settings=PLAIN_PLANS)
+        self._adding = Lane(address, width=2, settings=PLAIN_PLANS, least=ENOUGH)
         self._claiming = Lane(address, width=1, settings=PLAIN_PLANS)
         self._saving = Lane(address, width=1, settings=PLAIN_PLANS)
         self._looking = Lane(address, width=2, settings=AT_EASE)
