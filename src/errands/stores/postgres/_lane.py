@@ -12,9 +12,9 @@ import asyncio
 import random
 from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import psycopg
 from psycopg.errors import UniqueViolation
 
@@ -27,10 +27,10 @@ MOST = 1000  # calls of one batch
 TRIES = 5  # times that a transaction which met another one is begun anew
 
 Work = Callable[[Session, list[Any]], Awaitable[list[Any]]]
+Committed = Callable[[list[Any]], object]
 
 
-@dataclass(slots=True, eq=False)
-class _Call:
+class _Call(msgspec.Struct, eq=False):  # made in a third of a dataclass' time
     work: Work
     argument: Any
     future: asyncio.Future[Any]
@@ -44,14 +44,21 @@ class Lane:
         width: How many batches may be under way.
         settings: What the server is told for these connections.
         least: How many calls a connection has at least that divides them with another.
+        committed: Called with the answers of each batch, also if nobody waits for them any more.
     """
 
     def __init__(
-        self, address: Address, *, width: int, settings: Settings, least: int = MOST
+        self,
+        address: Address,
+        *,
+        width: int,
+        settings: Settings,
+        least: int = MOST,
+        committed: Committed | None = None,
     ) -> None:
         """Open nothing yet: a connection is made when it is needed."""
         self._address, self._width, self._settings = address, width, settings
-        self._least, self._free = least, width
+        self._least, self._free, self._committed = least, width, committed
         self._calls: deque[_Call] = deque()
         self._runners: list[asyncio.Task[None]] = []
 
@@ -146,9 +153,9 @@ class Lane:
                 call.future.cancel()
             raise
         else:
-            for call, result in zip(calls, results, strict=True):
-                if not call.future.done():
-                    call.future.set_result(result)
+            _answer(calls, results)
+            if self._committed is not None:
+                self._committed(results)
 
     async def _attempt(self, link: Link, calls: list[_Call]) -> list[Any]:
         """The results of a batch, from a second connection if the first broke meanwhile."""
@@ -182,6 +189,12 @@ class Lane:
         told = translated(error, self._address.shown)
         told.__cause__ = error
         return told
+
+
+def _answer(calls: list[_Call], results: list[Any]) -> None:
+    for call, result in zip(calls, results, strict=True):
+        if not call.future.done():
+            call.future.set_result(result)
 
 
 def _refuse(call: _Call, error: Exception) -> None:
