@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 from ..._job import Job
-from .._rows import CHANGING, COLUMNS, FREQUENT, changed, frequent, new, reported
+from .._rows import CHANGING, COLUMNS, FREQUENT, changed, frequent, is_plain, new, reported
 from ._database import Database
 
 SIZES = (64, 32, 16, 8, 4, 2, 1)  # rows of one statement: few statements, and few to prepare
@@ -42,20 +42,8 @@ def write(db: Database, statement: Write, jobs: Sequence[Job]) -> int:
 
 def add(db: Database, jobs: Sequence[Job]) -> int:
     """Write jobs that are new, and say how many were."""
-    is_plain = all(map(_is_plain, jobs))  # nearly always, and a quarter less to write
-    return write(db, insert_frequent if is_plain else insert, jobs)
-
-
-def _is_plain(job: Job) -> bool:
-    return not (
-        job.group
-        or job.waits_for
-        or job.concurrency_key
-        or job.rate_key
-        or job.blocked_by
-        or job.is_cancelling
-        or job.runs_anyway
-    )
+    are_plain = all(map(is_plain, jobs))  # nearly always, and a quarter less to write
+    return write(db, insert_frequent if are_plain else insert, jobs)
 
 
 @cache
