@@ -106,6 +106,8 @@ class Intake:
 
     async def add(self, jobs: Sequence[Job], on_conflict: OnConflict = "keep") -> list[Job]:
         """Store jobs, and start at once those for which a slot is free here."""
+        if not self._room.is_bounded:
+            return await self._add(jobs, on_conflict)
         coming = await self._room.take(self.store, jobs)
         try:
             return await self._add(jobs, on_conflict)
