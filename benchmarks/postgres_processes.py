@@ -100,10 +100,10 @@ def rounds(server: PostgresServer, name: str, number: int, rates: Samples[float]
 OURS = "Errands"
 # How many jobs are more than all of its workers run in that time.
 CONTENDERS: Mapping[str, tuple[Callable[[], Peer], int]] = {
-    OURS: (Ours, 150_000),
-    "pgqueuer": (PgQueuer, 40_000),
-    "pgqueuer, batches of 1000": (partial(PgQueuer, 1000), 100_000),
-    "procrastinate": (partial(Procrastinate, 10), 10_000),
+    OURS: (Ours, 120_000),
+    "pgqueuer": (PgQueuer, 30_000),
+    "pgqueuer, batches of 1000": (partial(PgQueuer, 1000), 70_000),
+    "procrastinate": (partial(Procrastinate, 10), 8_000),
 }
 
 
