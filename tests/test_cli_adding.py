@@ -9,6 +9,7 @@ import pytest
 from cli_driver import (
     APP,
     HOUR,
+    NOW,
     SECOND,
     ask,
     errands,
@@ -16,7 +17,7 @@ from cli_driver import (
     there,
 )
 
-from errands import State
+from errands import Heartbeat, State
 
 MANY = 3000
 
@@ -32,6 +33,13 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 @pytest.fixture
 def file(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path}/errands.db"
+
+
+def a_beat(worker: str) -> Heartbeat:
+    return Heartbeat(
+        worker=worker, host="h", pid=1, queues=None, slots=5, running=0, version="1",
+        started_at=NOW, seen_at=NOW,
+    )  # fmt: skip  # a row
 
 
 # Pause
@@ -51,6 +59,7 @@ def test_things_are_paused_and_resumed(
 ) -> None:
     """They are listed meanwhile."""
     keep(url)
+    ask(url, lambda errands: errands._engine.store.beat(a_beat("w-1")))
 
     assert f"{kind} {name} is paused\n" == errands("pause", *arguments, url=url).out
     assert [[kind, name]] == [row[:2] for row in errands("pause", url=url).rows]
@@ -59,6 +68,17 @@ def test_things_are_paused_and_resumed(
     assert 1 == again.status
     assert f"the {kind} {name!r} is not paused" in again.err
     assert [] == ask(url, lambda errands: errands.orders())
+
+
+def test_a_worker_that_is_not_there_cannot_be_paused(file: str) -> None:
+    """Those that are, are named."""
+    keep(file)
+    ask(file, lambda errands: errands._engine.store.beat(a_beat("web-1-4711-c0ffee")))
+
+    ended = errands("pause", "--worker", "web-1", url=file)
+
+    assert 1 == ended.status
+    assert "no worker is named 'web-1', or no longer. There are: 'web-1-4711-c0ffee'." in ended.err
 
 
 def test_a_schedule_that_is_not_there_cannot_be_paused(file: str) -> None:

@@ -20,6 +20,9 @@ class Heartbeat:
         version: That of Errands.
         tasks: The names of those that it knows, services among them; sorted.
         gone_at: When it stopped, or was found dead; `None` while it lives.
+        processes: How many jobs it runs side by side in processes of their own, at the most.
+        in_processes: How many did when it was seen.
+        process_tasks: The names of the tasks whose jobs run there, sorted.
     """
 
     worker: str
@@ -33,14 +36,17 @@ class Heartbeat:
     seen_at: datetime
     tasks: tuple[str, ...] = ()
     gone_at: datetime | None = None
+    processes: int = 0
+    in_processes: int = 0
+    process_tasks: tuple[str, ...] = ()
 
-    def seen(self, now: datetime, *, running: int, slots: int) -> Heartbeat:
-        """Alive now, with so many jobs running in so many slots."""
-        return replace(self, running=running, slots=slots, seen_at=now)
+    def seen(self, now: datetime, *, running: int, slots: int, in_processes: int = 0) -> Heartbeat:
+        """Alive now, with so many jobs running in so many slots, and some of them in processes."""
+        return replace(self, running=running, slots=slots, in_processes=in_processes, seen_at=now)
 
     def gone(self, now: datetime) -> Heartbeat:
         """Stopped, or found dead: nothing runs there any more."""
-        return replace(self, running=0, gone_at=now)
+        return replace(self, running=0, in_processes=0, gone_at=now)
 
     def is_alive(self, now: datetime) -> bool:
         """Whether it has not gone, and was seen within the last 20 seconds."""
@@ -49,3 +55,7 @@ class Heartbeat:
     def takes(self, queue: str, task: str) -> bool:
         """Whether it would claim jobs of this task from this queue."""
         return task in self.tasks and (self.queues is None or queue in self.queues)
+
+    def has_process_for(self, task: str) -> bool:
+        """Whether no job of this task would have to wait for a process, when it was seen."""
+        return task not in self.process_tasks or self.in_processes < self.processes

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from errands import Errands, Job, Query, ServiceStatus, State
+from errands.errors import reason_of
 
 from ._reach import Reach, reaching, with_json, with_reveal
 from ._records import json_line, of_job, of_schedule, of_service, of_worker, progress_text
@@ -187,7 +188,7 @@ def _job_columns(now: datetime) -> list[Column]:
     def said(job: Record) -> str:
         """What there is to say of it: why it failed, how far it is, or its arguments."""
         if job["error"] and job["state"] in ("failed", "queued"):
-            return str(job["error"]).strip().rpartition("\n")[2]
+            return reason_of(job["error"])
         if job["progress"] is not None:
             return progress_text(job["progress"])
         if job["key"] == f"service:{job['task']}":
@@ -249,12 +250,8 @@ def _service_columns(now: datetime) -> list[Column]:
         Column("for", lambda each: short(now - each["since"]), justify="right"),
         Column("restarts", lambda each: str(each["restarts"]), justify="right"),
         Column("worker", lambda each: each["worker"] or "", since=WIDE),
-        Column("error", _last_line, least=12),
+        Column("error", lambda each: reason_of(each["error"]), least=12),
     ]
-
-
-def _last_line(each: Record) -> str:
-    return str(each["error"] or "").strip().rpartition("\n")[2]
 
 
 def _last(dotted: str) -> str:
