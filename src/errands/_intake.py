@@ -125,6 +125,8 @@ class Intake:
         if self._opened and asyncio.get_running_loop() is not (ours := self._loop) and ours:
             there = asyncio.run_coroutine_threadsafe(self.add(jobs, on_conflict), ours)
             return await asyncio.wrap_future(there)
+        if not self._room.is_bounded:
+            return await self._add(jobs, on_conflict)
         coming = await self._room.take(self.store, jobs)
         try:
             return await self._add(jobs, on_conflict)

@@ -25,11 +25,14 @@ class Room:
 
     Args:
         bounds: How many unfinished jobs each of them may have.
+
+    Attributes:
+        is_bounded: Whether there is any such queue.
     """
 
     def __init__(self, bounds: Mapping[str, int]) -> None:
         """Count nothing yet."""
-        self._bounds = bounds
+        self._bounds, self.is_bounded = bounds, bool(bounds)
         self._left: dict[str, tuple[int, float]] = {}  # and until when that is believed
         self._coming = Counter[str]()  # jobs that are just being added
         self._turn, self._came = asyncio.Lock(), asyncio.Event()
