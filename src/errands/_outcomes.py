@@ -76,9 +76,9 @@ class Outcomes:
         try:
             return (run, job), job.id in await self._saved([job])
         except Exception as error:
-            logger.error(
+            logger.exception(
                 "the outcome of job %s (%s), %s, cannot be stored: it has failed",
-                job.id, job.task, job.state, exc_info=True,
+                job.id, job.task, job.state,
             )  # fmt: skip  # a message and its parts
             why = f"Its outcome, {job.state}, cannot be stored: {type(error).__name__}: {error}"
         failed = replace(run.job, progress=None).failed(kept(why), self._clock.now())
