@@ -11,7 +11,19 @@ from datetime import timedelta
 import pytest
 from patience import eventually
 
-from errands import Claim, Errands, Job, Outcome, Query, Retry, State, current_job, progress, track
+from errands import (
+    Claim,
+    Errands,
+    Job,
+    Outcome,
+    Query,
+    Retry,
+    State,
+    _run,
+    current_job,
+    progress,
+    track,
+)
 from errands._options import Options
 from errands.errors import JobCancelled, JobExists, JobFailed, UnknownWorker
 from errands.testing import drain
@@ -162,12 +174,54 @@ async def test_a_thread_stops_at_its_next_sign(errands: Errands) -> None:
         await until(lambda: len(steps) > 2)
         await errands.cancel(job)
         await cancelled(errands, job)
-        gate.set()
-        await asyncio.sleep(0.05)
         number = len(steps)
+        gate.set()
         await asyncio.sleep(0.05)
 
     assert number == len(steps) < 1000
+
+
+async def test_a_thread_is_cancelled_once_it_has_stopped(errands: Errands) -> None:
+    """Not before: asked for again, it would run twice at once."""
+    started, asked, gate = threading.Event(), threading.Event(), threading.Event()
+
+    @errands.task
+    def work() -> None:
+        started.set()
+        while not current_job().is_cancelled:
+            gate.wait(0.001)
+        asked.set()
+        gate.wait(LONG)  # it cleans up
+        progress(1)
+
+    async with errands.working():
+        job = await errands.add_task(work)
+        assert await asyncio.to_thread(started.wait, LONG)
+        await errands.cancel(job)
+        assert await asyncio.to_thread(asked.wait, LONG)
+        assert State.RUNNING is await state_of(errands, job)
+        gate.set()
+        await cancelled(errands, job)
+
+
+async def test_a_thread_that_does_not_stop_is_waited_for_no_longer(
+    errands: Errands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its job is cancelled, and its slot is free."""
+    monkeypatch.setattr(_run, "GRACE", 0.05)
+    started, gate = threading.Event(), threading.Event()
+
+    @errands.task
+    def work() -> None:
+        started.set()
+        gate.wait(LONG)
+
+    async with errands.working():
+        job = await errands.add_task(work)
+        assert await asyncio.to_thread(started.wait, LONG)
+        await errands.cancel(job)
+        await cancelled(errands, job)
+        gate.set()
 
 
 async def test_what_has_ended_before_it_heard_has_ended_as_it_says(errands: Errands) -> None:

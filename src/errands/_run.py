@@ -40,15 +40,15 @@ class Run:
     """
 
     __slots__ = (
-        "_leash", "_tell", "_timers", "context", "finishing", "is_cancelled", "is_ended",
-        "is_late", "is_lost", "is_stopped", "is_stored", "job", "parents", "task",
+        "_is_plain", "_leash", "_tell", "_timers", "context", "finishing", "is_cancelled",
+        "is_ended", "is_late", "is_lost", "is_stopped", "is_stored", "job", "parents", "task",
     )  # fmt: skip  # names
 
     def __init__(self, job: Job, tell: Callable[[Run], object]) -> None:
         """Call `tell`, from whatever thread, when there is progress."""
         self.job, self._tell = job, tell
         self.is_stopped = self.is_lost = self.is_ended = self.is_stored = False
-        self.is_late = self.is_cancelled = False
+        self.is_late = self.is_cancelled = self._is_plain = False
         self.task: asyncio.Task[None] | None = None
         self.context: Context | None = None
         self.finishing: Finishing | None = None
@@ -68,6 +68,7 @@ class Run:
 
     def watch(self, task: Task) -> None:
         """Have the function end by the timeout of its task; a process sees to that by itself."""
+        self._is_plain = task.place == "thread"
         if task.timeout is None or task.deadline is None or task.place == "process":
             return
         self._later(task.timeout, self._expire)
@@ -82,6 +83,14 @@ class Run:
         if self.task is not None:
             self.interrupt(reason)
             self._later(grace, self.let_go)
+
+    def end(self, reason: str) -> None:
+        """As `cancel`; but a plain function is asked, and has `GRACE` seconds to stop by itself."""
+        if self._is_plain:
+            self.is_stopped = True
+            self._later(GRACE, partial(self.cancel, reason))
+        else:
+            self.cancel(reason)
 
     def interrupt(self, reason: str) -> None:
         """Cancel what runs it; where that has just been made, once it has begun.

@@ -231,7 +231,7 @@ class Runs:
             if held.is_ended or held.is_cancelled:
                 continue
             held.is_cancelled = True
-            held.cancel("the job was cancelled")
+            held.end("the job was cancelled")
             if held.task is None:
                 self._end(held, held.job.cancelled(self._clock.now()))
 
