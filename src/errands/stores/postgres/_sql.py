@@ -253,7 +253,8 @@ async def _found(session: Session, query: Query) -> list[Row]:
         ("task = %(task)s", "task", query.task),
         ("key = %(key)s", "key", query.key),
         ("group_name = %(group)s", "group", query.group),
-        ("id < %(before)s", "before", query.before),
+        ("id >= %(first)s", "first", query.first),
+        ("id < %(end)s", "end", query.end),
     ):
         if value is not None:
             where.append(clause)
