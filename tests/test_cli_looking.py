@@ -24,6 +24,7 @@ from cli_driver import (
 )
 
 from errands import Heartbeat, Job, Progress
+from errands._job import first_id
 from errands.stores import store_at
 
 SECRET = '{"address":"a@b.c","token":"tok-12345","smtp":{"password":"p4ss-w0rd","port":25}}'
@@ -40,6 +41,22 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 @pytest.fixture
 def file(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path}/errands.db"
+
+
+def know(url: str, *tasks: str) -> None:
+    """Have a worker at work that knows these tasks."""
+
+    async def beat() -> None:
+        async with store_at(url) as store:
+            now = await store.now()
+            await store.beat(
+                Heartbeat(
+                    worker="w", host="h", pid=7, queues=None, slots=5, running=0, version="1",
+                    started_at=now, seen_at=now, tasks=tasks,
+                )
+            )  # fmt: skip  # a call
+
+    asyncio.run(beat())
 
 
 # Jobs
@@ -68,15 +85,55 @@ def test_jobs_are_listed_newest_first(url: str) -> None:
         ["--group", "g"],
         ["--text", "needle"],
         ["--limit", "1"],
+        ["--since", "1h"],
+        ["--since", f"{NOW - 2 * HOUR:%Y-%m-%dT%H:%M:%S}", "--until", "0s"],
     ],
 )
 def test_each_filter_leaves_what_does_not_match(url: str, options: list[str]) -> None:
     """Here, all but one job."""
-    other = done()
+    other = done(id=first_id(NOW - 3 * HOUR))
     wanted = job(queue="mail", task="shop.mail", key="k", group="g", payload='{"a":"needle"}')
     keep(url, [other, wanted])
 
     assert [wanted.id] == [each["id"] for each in errands("jobs", *options, "--json", url=url).json]
+
+
+def test_the_end_of_a_tasks_name_will_do(url: str) -> None:
+    """Where only one ends like that of those that somebody knows."""
+    [resize, _] = keep(url, [job(task="shop.resize"), job(task="shop.mail")])
+    know(url, "shop.resize", "shop.mail", "news.mail")
+
+    found = errands("jobs", "--task", "resize", url=url)
+    unclear = errands("jobs", "--task", "mail", url=url)
+    cancelled = errands("cancel", "--task", "resize", "--yes", url=url)
+
+    assert [resize.id] == [row[0] for row in found.rows]
+    assert (1, "Error: 'mail' ends the names of several tasks: news.mail, shop.mail\n") == (
+        unclear.status, unclear.err,
+    )  # fmt: skip  # a row
+    assert "1 job cancelled, or told to stop\n" == cancelled.out
+
+
+def test_a_task_that_nobody_knows_is_told(url: str) -> None:
+    """Beside the answer, so that a program reads no more than that."""
+    keep(url, [job()])
+    know(url, "shop.resize")
+
+    for command, said in (("jobs", ""), ("retry", "there are no such jobs")):
+        ended = errands(command, "--task", "resiz", url=url)
+        assert "no task is known as 'resiz'; there are shop.resize\n" in ended.out + ended.err
+        assert 0 == ended.status
+        assert said in ended.out
+
+
+@pytest.mark.parametrize("given", ["tomorrow", "9999999999999w", "2026-13-01"])
+def test_what_is_no_time_is_refused(file: str, given: str) -> None:
+    """With what to write instead."""
+    keep(file, [job()])
+
+    ended = errands("jobs", "--since", given, url=file)
+
+    assert (2, True) == (ended.status, f"Invalid value for '--since': '{given}'" in ended.err)
 
 
 def test_before_is_the_next_page(file: str) -> None:

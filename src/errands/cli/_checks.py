@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 
 from errands import Errands, Examination, Heartbeat, Job, ServiceState, State
 
-from ._looking import PAGE, services_of
+from ._filter import PAGE
+from ._looking import services_of
 from ._records import state_of
 from ._texts import instant, lasting, number
 

@@ -2,78 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import sys
 from datetime import datetime
-from functools import wraps
-from typing import Any
 
 import click
 
-from errands import Errands, Job, Query, ServiceStatus, State
+from errands import Errands, Job, ServiceStatus
 
+from ._filter import PAGE, Filter, filtering
+from ._names import hint_of
 from ._reach import Reach, reaching, with_json, with_reveal
 from ._records import json_line, of_job, of_schedule, of_service, of_worker, progress_text
 from ._tables import Column, Record, write
 from ._texts import instant, number, short
 
 WIDE, WIDER = 100, 130  # columns of a terminal
-PAGE = 1000
 SHORT_ID = 18  # characters of an id that tell its millisecond, and its place in that
-
-
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """Which jobs are meant, as the options say it."""
-
-    states: tuple[State, ...] = ()
-    queue: str | None = None
-    task: str | None = None
-    key: str | None = None
-    group: str | None = None
-    text: str | None = None
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether every job is meant."""
-        return self == Filter()
-
-    def query(self, before: str | None = None, limit: int = PAGE) -> Query:
-        """As a store is asked."""
-        return Query(
-            states=self.states, queue=self.queue, task=self.task, key=self.key,
-            group=self.group, text=self.text, before=before, limit=limit,
-        )  # fmt: skip  # a row
-
-    async def jobs(self, errands: Errands, before: str | None, limit: int) -> list[Job]:
-        """Those that match, newest first."""
-        return await errands.jobs(
-            states=self.states, queue=self.queue, task=self.task, key=self.key,
-            group=self.group, text=self.text, before=before, limit=limit,
-        )  # fmt: skip  # a row
-
-
-def filtering(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the options that say which jobs are meant, and `chosen` for them."""
-
-    @click.option(
-        "--state", "states", multiple=True, type=click.Choice([str(state) for state in State]),
-        help="In this state; several times for several.",
-    )  # fmt: skip  # one option, one block
-    @click.option("--queue", metavar="NAME", help="In this queue.")
-    @click.option("--task", metavar="NAME", help="Of this task.")
-    @click.option("--key", metavar="TEXT", help="With this key.")
-    @click.option("--group", metavar="NAME", help="Of this group.")
-    @click.option("--text", metavar="TEXT", help="Whose arguments or errors contain this.")
-    @wraps(command)
-    def filtered(
-        *args: Any, states: Sequence[str], queue: str | None, task: str | None, key: str | None,
-        group: str | None, text: str | None, **more: Any,
-    ) -> Any:  # fmt: skip  # as long as there are options
-        named = tuple(State(state) for state in states)
-        return command(*args, chosen=Filter(named, queue, task, key, group, text), **more)
-
-    return filtered
 
 
 @click.command("jobs", context_settings={"max_content_width": 100})
@@ -94,17 +38,21 @@ def jobs_command(
     \b
     Examples:
       errands jobs --state failed --queue mail
-      errands jobs --text example.org --limit 10 --json
+      errands jobs --text example.org --since 2h --limit 10 --json
     """  # noqa: D301  # click wants the character itself, not its escape
 
-    async def look(errands: Errands) -> tuple[list[Job], datetime]:
-        return await chosen.jobs(errands, before, limit), errands.now()
+    async def look(errands: Errands) -> tuple[list[Job], datetime, str]:
+        settled = await chosen.settled(errands)
+        found = await settled.jobs(errands, before, limit)
+        return found, errands.now(), "" if found else await hint_of(errands, settled.task)
 
-    found, now = reach.run(look)
+    found, now, hint = reach.run(look)
     records = [of_job(job, now, is_revealing=is_revealing) for job in found]
     is_all = chosen.is_empty and before is None
-    nothing = "there are no jobs" if is_all else "there are no such jobs"
+    nothing = "there are no jobs" if is_all else f"there are no such jobs{hint}"
     write(records, _job_columns(now), is_json=is_json, nothing=nothing)
+    if hint and not sys.stdout.isatty():
+        click.echo(nothing, err=True)
 
 
 @click.command("workers", context_settings={"max_content_width": 100})
