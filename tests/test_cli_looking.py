@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +20,8 @@ from cli_driver import (
     failed,
     job,
     keep,
+    know,
+    work_once,
 )
 
 from errands import Heartbeat, Job, Progress
@@ -41,22 +42,6 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 @pytest.fixture
 def file(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path}/errands.db"
-
-
-def know(url: str, *tasks: str) -> None:
-    """Have a worker at work that knows these tasks."""
-
-    async def beat() -> None:
-        async with store_at(url) as store:
-            now = await store.now()
-            await store.beat(
-                Heartbeat(
-                    worker="w", host="h", pid=7, queues=None, slots=5, running=0, version="1",
-                    started_at=now, seen_at=now, tasks=tasks,
-                )
-            )  # fmt: skip  # a call
-
-    asyncio.run(beat())
 
 
 # Jobs
@@ -332,24 +317,3 @@ def test_an_application_knows_services_that_never_ran(file: str) -> None:
     assert [["shop.follow", "stopped"]] == [
         row[:2] for row in errands("services", *APP, url=file).rows
     ]
-
-
-def work_once(url: str) -> None:
-    """Have the application at work for a moment."""
-    import apps_cli
-
-    async def work() -> None:
-        os.environ["ERRANDS_URL"] = url
-        application = apps_cli.make()
-        async with application.working():
-            await application.started("shop.follow", timeout=10)
-            while not await application.schedules.list():  # noqa: ASYNC110  # nobody tells
-                await asyncio.sleep(0.01)
-
-    before = os.environ.get("ERRANDS_URL")
-    try:
-        asyncio.run(work())
-    finally:
-        os.environ.pop("ERRANDS_URL")
-        if before is not None:
-            os.environ["ERRANDS_URL"] = before

@@ -132,7 +132,7 @@ class Services:
 
     async def _keep_one(self, service: Service) -> None:
         """See that the service has a job, unless it has ended for good."""
-        last = await latest(self._store, service)
+        last = await latest(self._store, service.key)
         if last is None:
             if service.name not in self._ended:  # else its record was pruned
                 await self._store.add([service.job(self._clock.now())])
@@ -173,10 +173,10 @@ class Services:
         )
 
 
-async def latest(store: Store, service: Service) -> Job | None:
-    """The service's unfinished job, or else the one that finished last."""
+async def latest(store: Store, key: str) -> Job | None:
+    """The unfinished job of the service with this key, or else the one that finished last."""
     for states in ([State.QUEUED, State.RUNNING], ()):
-        found = await store.find(Query(states=states, key=service.key, limit=1))
+        found = await store.find(Query(states=states, key=key, limit=1))
         if found:
             return found[0]
     return None

@@ -147,22 +147,27 @@ class Serving:
         What it has failed so far does not count any more. Of a service that every process has
         this one's is meant.
 
+        Args:
+            service: The function, or its name; of one that other processes declare, the name.
+
         Raises:
-            UnknownTask: if it was not declared as a service.
+            UnknownTask: if it is declared here neither, nor is it in the store.
             NotOpen: if the store is closed; or this process is not at work, if it has its own.
             StoreUnavailable: if the store cannot be written.
         """
-        found, engine = self._declared(service), self._engine
-        if found.every_process:
+        engine = self._engine
+        name = service if isinstance(service, str) else self._declared(service).name
+        found = engine.services.get(name)
+        if found is not None and found.every_process:
             resident = engine.resident(found.name)
             if resident is None:
                 raise NotOpen(f"this process is not at work, and has no {found.name} to start")
             resident.restart()
             return
         while True:
-            job = await latest(engine.store, found)
+            job = await latest(engine.store, key_of(name))
             if job is None:
-                job = found.job(engine.clock.now())
+                job = self._declared(name).job(engine.clock.now())
                 await engine.store.add([job])
                 return
             if job.state is State.RUNNING:
@@ -216,7 +221,7 @@ class Serving:
 
     async def _job(self, service: Service) -> Job | None:
         if not service.every_process:
-            return await latest(self._engine.store, service)
+            return await latest(self._engine.store, service.key)
         resident = self._engine.resident(service.name)
         return None if resident is None else resident.job
 

@@ -1,4 +1,4 @@
-"""The commands that look: jobs, schedules, services, workers."""
+"""The commands that list what works, and what is to be done: jobs, workers."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from datetime import datetime
 
 import click
 
-from errands import Errands, Job, ServiceStatus
+from errands import Errands, Job
 
-from ._filter import PAGE, Filter, filtering
+from ._filter import Filter, filtering
 from ._names import hint_of
 from ._reach import Reach, reaching, with_json, with_reveal
-from ._records import json_line, of_job, of_schedule, of_service, of_worker, progress_text
+from ._records import json_line, of_job, of_worker, progress_text
 from ._tables import Column, Record, write
 from ._texts import instant, number, short
 
@@ -74,63 +74,6 @@ def workers_command(reach: Reach, *, is_all: bool, is_json: bool) -> None:
     write(there, _worker_columns(now), is_json=is_json, nothing=nothing)
 
 
-@click.command("schedules", context_settings={"max_content_width": 100})
-@with_reveal
-@with_json
-@reaching
-def schedules_command(reach: Reach, *, is_revealing: bool, is_json: bool) -> None:
-    """List schedules: when each is due, and whether somebody sees to it."""
-
-    async def look(errands: Errands) -> tuple[list[Record], datetime]:
-        now = errands.now()
-        return [
-            of_schedule(each, now, is_revealing=is_revealing)
-            for each in await errands.schedules.list()
-        ], now
-
-    found, now = reach.run(look)
-    nothing = "no schedule is known: a process at work makes those that its code declares"
-    write(found, _schedule_columns(now), is_json=is_json, nothing=nothing)
-
-
-@click.command("services", context_settings={"max_content_width": 100})
-@with_json
-@reaching
-def services_command(reach: Reach, *, is_json: bool) -> None:
-    """List the services of the cluster; those of which each process has one are not stored."""
-
-    async def look(errands: Errands) -> tuple[list[Record], datetime]:
-        return [of_service(each) for each in await services_of(errands)], errands.now()
-
-    found, now = reach.run(look)
-    nothing = "no service is known: a process at work starts those that its code declares"
-    write(found, _service_columns(now), is_json=is_json, nothing=nothing)
-
-
-async def services_of(errands: Errands) -> list[ServiceStatus]:
-    """The services of the cluster, by name: as the store knows them, or as they are declared."""
-    found: dict[str, Job] = {}
-    before: str | None = None
-    while page := await errands.jobs(queue="services", before=before, limit=PAGE):
-        for job in page:
-            if job.key == f"service:{job.task}" and _tells_more(job, found.get(job.task)):
-                found[job.task] = job
-        before = page[-1].id
-    known = [ServiceStatus.of(job, errands.now()) for job in found.values()]
-    declared = [each for each in await errands.services() if not each.every_process]
-    known += [each for each in declared if each.name not in found]
-    return sorted(known, key=lambda service: service.name)
-
-
-def _tells_more(job: Job, other: Job | None) -> bool:
-    """Whether it is the unfinished one, or else finished later."""
-    if other is None or not job.is_final:
-        return True
-    if job.finished_at is None or other.finished_at is None:
-        return False
-    return other.is_final and job.finished_at > other.finished_at
-
-
 def _job_columns(now: datetime) -> list[Column]:
     def said(job: Record) -> str:
         """What there is to say of it: why it failed, how far it is, or its arguments."""
@@ -169,40 +112,6 @@ def _worker_columns(now: datetime) -> list[Column]:
         Column("up", lambda each: short(now - each["started_at"]), justify="right"),
         Column("seen", lambda each: short(now - each["seen_at"]), justify="right"),
     ]
-
-
-def _schedule_columns(now: datetime) -> list[Column]:
-    def upcoming(each: Record) -> str:
-        if each["next_tick"] is None:
-            return ""
-        is_past = each["next_tick"] < now
-        length = short(abs(each["next_tick"] - now))
-        return f"{length} ago" if is_past else f"in {length}"
-
-    return [
-        Column("name", lambda each: each["name"], least=12),
-        Column("state", lambda each: each["state"]),
-        Column("when", lambda each: each["spec"], least=12),
-        Column("next", lambda each: instant(each["next_tick"]), narrow=upcoming),
-        Column("last", lambda each: instant(each["last_tick"]), since=WIDER),
-        Column("task", lambda each: each["task"], since=WIDER),
-    ]
-
-
-def _service_columns(now: datetime) -> list[Column]:
-    return [
-        Column("service", lambda each: each["name"], least=8),
-        Column("state", lambda each: each["state"]),
-        Column("ready", lambda each: "yes" if each["is_ready"] else ""),
-        Column("for", lambda each: short(now - each["since"]), justify="right"),
-        Column("restarts", lambda each: str(each["restarts"]), justify="right"),
-        Column("worker", lambda each: each["worker"] or "", since=WIDE),
-        Column("error", _last_line, least=12),
-    ]
-
-
-def _last_line(each: Record) -> str:
-    return str(each["error"] or "").strip().rpartition("\n")[2]
 
 
 def _last(dotted: str) -> str:
