@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 from click.testing import CliRunner
 from live_server import PATIENCE, environment
 
-from errands import Errands, Heartbeat, Job, Schedule, every, new_id
+from errands import Errands, Heartbeat, Job, LogLine, Schedule, every, new_id
 from errands.cli import main
 from errands.stores import store_at
 
@@ -173,8 +173,8 @@ def there(url: str) -> dict[str, Job]:
     return {each.id: each for each in ask(url, lambda errands: errands.jobs(limit=5000))}
 
 
-def know(url: str, *tasks: str, worker: str = "w") -> None:
-    """Have a worker at work that knows these tasks."""
+def know(url: str, *tasks: str, worker: str = "w", log: tuple[LogLine, ...] = ()) -> None:
+    """Have a worker at work that knows these tasks, and whose services logged this."""
 
     async def beat() -> None:
         async with store_at(url) as store:
@@ -182,7 +182,7 @@ def know(url: str, *tasks: str, worker: str = "w") -> None:
             await store.beat(
                 Heartbeat(
                     worker=worker, host="h", pid=7, queues=None, slots=5, running=0, version="1",
-                    started_at=now, seen_at=now, tasks=tasks,
+                    started_at=now, seen_at=now, tasks=tasks, log=log,
                 )
             )  # fmt: skip  # a call
 

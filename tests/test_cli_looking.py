@@ -24,7 +24,7 @@ from cli_driver import (
     work_once,
 )
 
-from errands import Heartbeat, Job, Progress
+from errands import Heartbeat, Job, LogLine, Progress
 from errands._job import first_id
 from errands.stores import store_at
 
@@ -298,6 +298,36 @@ def test_services_are_listed_by_the_store_alone(url: str) -> None:
     [follow] = errands("services", "--json", url=url).json
 
     assert ("shop.follow", "stopped") == (follow["name"], follow["state"])
+
+
+def test_a_service_is_shown_with_its_last_lines(url: str) -> None:
+    """And why it fell; passwords in URLs are hidden, and nobody steers the terminal."""
+    at = NOW - HOUR
+    bad = job(task="shop.follow", key="service:shop.follow", queue="services", payload="{}")
+    keep(url, [bad.claimed("w", NOW, HOUR).failed(TRACEBACK, NOW, 7200)])
+    line = LogLine("shop.follow", at, "WARNING", "no smtp://me:open-sesame@host\x1b[31m")
+    know(url, log=(line, LogLine("other", at, "INFO", "not its own")))
+
+    shown = errands("services", "follow", url=url)
+    told = errands("services", "shop.follow", "--json", url=url).json
+
+    assert "state       backing off for " in shown.out
+    assert f"  {at:%Y-%m-%d %H:%M:%S}  WARNING  no smtp://me:•••@host\\x1b[31m" in shown.out
+    assert "  OSError: no route" in shown.out
+    assert "not its own" not in shown.out
+    assert ("backing off", "WARNING") == (told["state"], told["log"][0]["level"])
+    assert (NOW + 2 * HOUR).isoformat() == told["starts_at"]
+    assert "in 1h" in errands("services", url=url).rows[0]
+
+
+def test_a_service_that_nobody_knows_is_not_shown(file: str) -> None:
+    """Those that there are, are named."""
+    keep(file)
+
+    ended = errands("services", "shop.follow", url=file)
+
+    assert 1 == ended.status
+    assert "no service of the cluster is named 'shop.follow': there is none" in ended.err
 
 
 def test_the_job_of_a_service_shows_no_arguments(url: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import logging
 import re
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
@@ -537,6 +538,30 @@ async def test_services_show_how_they_do_and_can_be_started(url: str) -> None:
         ]
         await client.post("do/restart", data={"service": "down"}, headers=OURS)
         await eventually(2, lambda: len(starts))
+
+
+@pytest.mark.errands_falls
+async def test_services_show_what_they_logged_and_when_they_start(url: str) -> None:
+    """Harmless text, without passwords."""
+    errands = Errands(url, grace=1)
+
+    @errands.service(name="feed")
+    async def feed() -> None:
+        logging.getLogger("shop").warning("<b>lost</b> smtp://me:open-sesame@host")
+        raise ConnectionError("nobody answers")
+
+    async with errands.working(), visitor(errands) as client:
+
+        async def is_shown() -> bool:
+            answer = await client.get("services")
+            assert "<b>lost" not in answer.text
+            assert "sesame" not in answer.text
+            [row] = rows_of(answer)
+            words = ("backing off feed starts again", "WARNING  <b>lost</b> smtp://me:•••@host",
+                     "ERROR    service feed failed")  # fmt: skip  # a row
+            return all(" ".join(each.split()) in row for each in words)
+
+        await eventually(True, is_shown)
 
 
 async def test_workers_show_who_is_there(url: str) -> None:

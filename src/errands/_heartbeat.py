@@ -8,6 +8,21 @@ from datetime import datetime, timedelta
 SILENCE = timedelta(seconds=20)  # several beats; a worker that misses them all is in trouble
 
 
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """One line that a service has logged.
+
+    Attributes:
+        level: As logging calls it: `INFO`, `WARNING`, …
+        text: At most 500 characters, with what the error says that it tells of.
+    """
+
+    service: str
+    at: datetime
+    level: str
+    text: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heartbeat:
     """One worker, as it was when it was seen last.
@@ -20,6 +35,7 @@ class Heartbeat:
         version: That of Errands.
         tasks: The names of those that it knows, services among them; sorted.
         gone_at: When it stopped, or was found dead; `None` while it lives.
+        log: The last lines of each of its services, the oldest first: at most 20 of each.
     """
 
     worker: str
@@ -33,10 +49,13 @@ class Heartbeat:
     seen_at: datetime
     tasks: tuple[str, ...] = ()
     gone_at: datetime | None = None
+    log: tuple[LogLine, ...] = ()
 
-    def seen(self, now: datetime, *, running: int, slots: int) -> Heartbeat:
-        """Alive now, with so many jobs running in so many slots."""
-        return replace(self, running=running, slots=slots, seen_at=now)
+    def seen(
+        self, now: datetime, *, running: int, slots: int, log: tuple[LogLine, ...] = ()
+    ) -> Heartbeat:
+        """Alive now, with so many jobs running in so many slots, and what services logged."""
+        return replace(self, running=running, slots=slots, log=log, seen_at=now)
 
     def gone(self, now: datetime) -> Heartbeat:
         """Stopped, or found dead: nothing runs there any more."""

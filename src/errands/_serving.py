@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar, overload
 
 from ._engine import Engine
+from ._heartbeat import Heartbeat
 from ._job import Job, State
 from ._options import Seconds, seconds
 from ._service import Budget, Restart, Service, ServiceState, ServiceStatus, key_of
@@ -104,12 +105,17 @@ class Serving:
         declare, or nobody does any more. Those of which every process has one are told of as
         they are here.
         """
-        now = self._engine.clock.now()
-        ours = [await self._status(self._engine.services[name]) for name in self.service_names]
+        now, engine = self._engine.clock.now(), self._engine
+        here = [engine.heartbeat] if engine.heartbeat else []
+        workers = [*await engine.store.workers(), *here]  # who tells us now what is not stored yet
+        ours = [
+            await self._status(each, here if each.every_process else workers)
+            for each in map(engine.services.__getitem__, self.service_names)
+        ]
         theirs = [
-            ServiceStatus.of(job, now, is_declared=False)
-            for job in await unfinished(self._engine.store)
-            if job.task not in self._engine.services
+            ServiceStatus.of(job, now, workers=workers, is_declared=False)
+            for job in await unfinished(engine.store)
+            if job.task not in engine.services
         ]
         return sorted([*ours, *theirs], key=lambda each: each.name)
 
@@ -204,10 +210,10 @@ class Serving:
         if not is_known:
             raise UnknownTask(f"the store has no service {name!r}")
 
-    async def _status(self, service: Service) -> ServiceStatus:
+    async def _status(self, service: Service, workers: Iterable[Heartbeat] = ()) -> ServiceStatus:
         job, now = await self._job(service), self._engine.clock.now()
         if job is not None:
-            return ServiceStatus.of(job, now, every_process=service.every_process)
+            return ServiceStatus.of(job, now, workers=workers, every_process=service.every_process)
         return ServiceStatus(
             name=service.name,
             state=ServiceState.STOPPED,

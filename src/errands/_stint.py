@@ -18,6 +18,7 @@ from ._job import Job, Progress
 from ._leash import Leash
 from ._runner import Middleware, Run, begin, told, wrapped
 from ._service import Service
+from ._tails import Tails
 from .errors import RunStopped
 
 logger = logging.getLogger("errands.service")
@@ -110,6 +111,7 @@ async def serve(
     clock: Clock,
     *,
     grace: float,
+    tails: Tails,
 ) -> Job:
     """Run a service until it ends, and answer with its job as it is to be saved.
 
@@ -117,6 +119,7 @@ async def serve(
     stopped or, at the latest, after `grace` seconds.
     """
     stint = Stint(run, clock)
+    tails.begin(service.name)
     begin(run)
     _stint.set(stint)
     leash = Leash(wrapped(lambda job: _called(service, executors), middleware)(run.job))

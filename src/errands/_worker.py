@@ -11,7 +11,7 @@ from datetime import timedelta
 
 from ._claimer import Claimer
 from ._clock import Clock
-from ._heartbeat import Heartbeat
+from ._heartbeat import Heartbeat, LogLine
 from ._helm import Helm
 from ._job import Job
 from ._parents import Parents
@@ -94,6 +94,7 @@ class Worker:
             seen_at=clock.now(),
             tasks=tuple(sorted({*tasks, *tasks.beside})),
         )
+        self._log: Callable[[], tuple[LogLine, ...]] = tuple
         self._pulse = Pulse(store, clock, patience, first, self._state)
         self._is_stopping = self._is_stopped = False
 
@@ -221,9 +222,10 @@ class Worker:
         """Hold a job no longer; it was removed from the store."""
         self._runs.forget(job)
 
-    def steer(self, runs: Runs) -> None:
-        """Have orders to cancel reach other runs of this process, too."""
+    def steer(self, runs: Runs, log: Callable[[], tuple[LogLine, ...]]) -> None:
+        """Have orders to cancel reach other runs of this process, too, and tell their log."""
         self._helm.steer(runs)
+        self._log = log
 
     def _ring(self) -> None:
         self._claimer.ring()
@@ -234,8 +236,8 @@ class Worker:
         ready = await self._parents.sift(await self._helm.sift(claimed))
         return await self._suspicion.sift(ready)
 
-    def _state(self) -> dict[str, int]:
-        return {"running": self._runs.running, "slots": self._helm.slots}
+    def _state(self) -> dict[str, object]:
+        return {"running": self._runs.running, "slots": self._helm.slots, "log": self._log()}
 
     async def _rescue(self) -> None:
         while True:

@@ -13,15 +13,22 @@ from ._looking import WIDE
 from ._names import some
 from ._reach import Reach, reaching, with_json
 from ._records import of_service
-from ._tables import Column, Record, write
-from ._texts import short
+from ._tables import Column, Record, write, write_json
+from ._texts import harmless, instant, one_line, short
 
 
 @click.command("services", context_settings={"max_content_width": 100})
+@click.argument("name", metavar="[NAME]", required=False)
 @with_json
 @reaching
-def services_command(reach: Reach, *, is_json: bool) -> None:
-    """List the services of the cluster; those of which each process has one are not stored."""
+def services_command(reach: Reach, name: str | None, *, is_json: bool) -> None:
+    """List the services of the cluster; or show one, with what it logged last and why it fell.
+
+    Those of which each process has one are not stored. Instants are UTC.
+    """
+    if name is not None:
+        _show(reach, name, is_json=is_json)
+        return
 
     async def look(errands: Errands) -> tuple[list[Record], datetime]:
         return [of_service(each) for each in await services_of(errands)], errands.now()
@@ -29,6 +36,34 @@ def services_command(reach: Reach, *, is_json: bool) -> None:
     found, now = reach.run(look)
     nothing = "no service is known: a process at work starts those that its code declares"
     write(found, _service_columns(now), is_json=is_json, nothing=nothing)
+
+
+def _show(reach: Reach, name: str, *, is_json: bool) -> None:
+    async def look(errands: Errands) -> tuple[Record, datetime]:
+        return of_service(await _required(errands, name)), errands.now()
+
+    service, now = reach.run(look)
+    if is_json:
+        write_json(service)
+        return
+    rows = [
+        ("service", service["name"]),
+        ("state", f"{service['state']} for {short(now - service['since'])}"),
+        ("ready", "yes" if service["is_ready"] else ""),
+        ("restarts", str(service["restarts"] or "")),
+        ("worker", service["worker"] or ""),
+        ("starts", instant(service["starts_at"])),
+    ]
+    for title, value in rows:
+        if value:
+            click.echo(f"{click.style(title.ljust(10), bold=True)}  {one_line(value)}")
+    if service["log"]:
+        click.echo("\nits last lines:")
+    for line in service["log"]:
+        click.echo(f"  {instant(line['at'])}  {line['level']:8} {one_line(line['text'])}")
+    if service["error"]:
+        click.echo("\nits last failure:")
+        click.echo("\n".join(f"  {each}" for each in harmless(service["error"]).splitlines()))
 
 
 @click.command("restart", context_settings={"max_content_width": 100})
@@ -72,7 +107,8 @@ async def services_of(errands: Errands) -> list[ServiceStatus]:
             if job.key == f"service:{job.task}" and _tells_more(job, found.get(job.task)):
                 found[job.task] = job
         before = page[-1].id
-    known = [ServiceStatus.of(job, errands.now()) for job in found.values()]
+    now, workers = errands.now(), await errands.workers()
+    known = [ServiceStatus.of(job, now, workers=workers) for job in found.values()]
     declared = [each for each in await errands.services() if not each.every_process]
     known += [each for each in declared if each.name not in found]
     return sorted(known, key=lambda service: service.name)
@@ -113,8 +149,13 @@ def _service_columns(now: datetime) -> list[Column]:
         Column("for", lambda each: short(now - each["since"]), justify="right"),
         Column("restarts", lambda each: str(each["restarts"]), justify="right"),
         Column("worker", lambda each: each["worker"] or "", since=WIDE),
+        Column("starts", lambda each: _in(each["starts_at"], now)),
         Column("error", _last_line, least=12),
     ]
+
+
+def _in(starts_at: datetime | None, now: datetime) -> str:
+    return "" if starts_at is None else f"in {short(starts_at - now)}"
 
 
 def _last_line(each: Record) -> str:

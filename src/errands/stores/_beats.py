@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .._heartbeat import Heartbeat
+from .._heartbeat import Heartbeat, LogLine
 from ._rows import as_json, decode, instant, ms
 
 COLUMNS = (
     "worker", "host", "pid", "queues", "slots", "running", "version", "started_at", "seen_at",
-    "gone_at", "tasks",
+    "gone_at", "tasks", "log",
 )  # fmt: skip  # as they stand in a row
 
 
@@ -20,14 +20,14 @@ def row_of(beat: Heartbeat) -> Sequence[str | int | None]:
     return (
         beat.worker, beat.host, beat.pid, queues, beat.slots, beat.running, beat.version,
         ms(beat.started_at), ms(beat.seen_at), ms(beat.gone_at),
-        as_json(beat.tasks),
+        as_json(beat.tasks), _log_as_json(beat.log),
     )  # fmt: skip  # in the order of `COLUMNS`
 
 
 def heartbeat_of(row: Sequence[Any]) -> Heartbeat:
     """The heartbeat of a row of `COLUMNS`."""
     (worker, host, pid, queues, slots, running, version, started_at, seen_at, gone_at,
-     tasks) = row  # fmt: skip  # as above
+     tasks, log) = row  # fmt: skip  # as above
     return Heartbeat(
         worker=worker,
         host=host,
@@ -40,4 +40,16 @@ def heartbeat_of(row: Sequence[Any]) -> Heartbeat:
         seen_at=instant(seen_at),
         gone_at=instant(gone_at),
         tasks=() if tasks is None else tuple(decode(tasks)),
+        log=() if log is None else tuple(_line_of(*line) for line in decode(log)),
     )
+
+
+def _log_as_json(log: Sequence[LogLine]) -> str | None:
+    """Lines as `[service, milliseconds, level, text]`; most workers have none."""
+    if not log:
+        return None
+    return as_json([(each.service, ms(each.at), each.level, each.text) for each in log])
+
+
+def _line_of(service: str, at: int, level: str, text: str) -> LogLine:
+    return LogLine(service, instant(at), level, text)

@@ -32,7 +32,7 @@ from ._reading import ROWS, by_id, many, one, read
 from ._writing import add as add_rows
 from ._writing import report_progress, update, write
 
-VERSION = 4  # of the tables below; a change adds a step to `UPGRADES`
+VERSION = 5  # of the tables below; a change adds a step to `UPGRADES`
 
 FREE = f"""
 create index errands_free on errands_jobs (queue, priority, task, free_at) where {UNFINISHED};
@@ -76,6 +76,7 @@ UPGRADES: Mapping[int, str] = {  # from this version to the next
     3: "".join(f"alter table errands_jobs add column {each};" for each in LATER)
     + f"{_groups.TABLE} {_waiting.TABLE} {_orders.TABLE} {_workers.AGAIN}"
     + f"{_history.TABLE} {_limits.INDEXES} {_limits.TABLE} {BAD}",
+    4: _workers.AGAIN,
 }
 
 

@@ -15,10 +15,10 @@ TABLE = f"""
 create table if not exists {NAME} (
     worker text primary key, host text not null, pid integer not null, queues text,
     slots integer not null, running integer not null, version text not null,
-    started_at integer not null, seen_at integer not null, gone_at integer, tasks text
+    started_at integer not null, seen_at integer not null, gone_at integer, tasks text, log text
 ) without rowid;
 """
-AGAIN = f"drop table {NAME}; {TABLE}"  # at first without tasks; who lives beats again soon
+AGAIN = f"drop table {NAME}; {TABLE}"  # some had no tasks, or no log; who lives beats again
 BEAT = f"""
 insert or replace into {NAME} ({", ".join(COLUMNS)}) values ({", ".join("?" * len(COLUMNS))})
 """
