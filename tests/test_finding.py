@@ -1,4 +1,4 @@
-"""The SQLite store looks for unfinished jobs, and for bad ends, where there are only those."""
+"""Databases look for few jobs where only those stand, and for many in the order of the ids."""
 
 from __future__ import annotations
 
@@ -12,15 +12,19 @@ import pytest
 
 from errands import Job, Query, State, Store, new_id
 from errands.stores import store_at
+from errands.stores.postgres import _finding
 from errands.stores.sqlite import _sql
 
 STEP = timedelta(milliseconds=1)
 UNFINISHED = [State.QUEUED, State.RUNNING]
 
 
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    async with store_at(f"sqlite:///{tmp_path}/errands.db") as store:
+@pytest.fixture(params=["sqlite", "postgres"])
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
+    url = f"sqlite:///{tmp_path}/errands.db"
+    if request.param == "postgres":
+        url = str(request.getfixturevalue("postgres_url"))
+    async with store_at(url) as store:
         yield store
 
 
@@ -45,7 +49,9 @@ async def test_the_same_jobs_are_found_by_every_way(
     store: Store, waiting: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However many wait, of whatever states, queues and tasks, newest first."""
-    monkeypatch.setattr(_sql, "WAITING", waiting)
+    for few in (_sql, _finding):
+        monkeypatch.setattr(few, "WAITING", waiting)
+    monkeypatch.setattr(_finding, "CROWD", waiting)
     now = await store.now()
     every = itertools.product([*State, *State], ("a", "b"), ("t", "u"))
     jobs = [
