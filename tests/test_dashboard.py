@@ -8,6 +8,7 @@ import json
 import logging
 import re
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from importlib.resources import files
 from itertools import cycle
@@ -33,7 +34,10 @@ from errands import (
 )
 from errands._history import bucket_of
 from errands._job import NEVER
+from errands.dashboard._markup import join
 from errands.dashboard._pages import _job
+from errands.dashboard._routes import paced
+from errands.dashboard._visit import Page
 from errands.errors import JobFailed
 from errands.testing import JumpingClock
 
@@ -508,6 +512,14 @@ async def test_a_schedule_that_is_gone_cannot_be_paused(client: AsyncClient) -> 
 
     assert 409 == answer.status_code
     assert "no schedule is named" in answer.text
+
+
+def test_a_page_that_takes_long_is_looked_up_seldom() -> None:
+    """It keeps the server busy for a twentieth of the time at the most."""
+    page = Page("Jobs", join(), live=3)
+
+    assert [3, 3, 4, 200] == [paced(page, took).live for took in (0.0, 0.15, 0.2, 10.0)]
+    assert None is paced(replace(page, live=None), 10.0).live
 
 
 @pytest.mark.errands_falls
