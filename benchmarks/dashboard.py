@@ -8,65 +8,29 @@ another number of jobs.
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import re
 import tempfile
 import time
-from collections.abc import Iterator
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import apsw
 import psycopg
 from measuring import heading
+from measuring.past import STEP, fill
 from measuring.postgres import database, postgres
 from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.types import Message
 
-from errands import Attempt, Errands, Job, Outcome, State, new_id
+from errands import Errands
 from errands.dashboard import dashboard
-from errands.stores import store_at
 
 N = int(os.environ.get("N", "1_000_000"))
-BATCH = 10_000
 VISITS = 60  # of each page
 MOST = 100.0  # milliseconds, 95 times of 100
-GROUP = 10_000  # jobs of one group
-QUEUES = ("default", "mail", "payments", "webhooks")
-ERROR = "Traceback (most recent call last):\n" + '  File "/app/shop.py", line 7, in call\n' * 9
-
-
-def jobs(now: datetime) -> Iterator[Job]:
-    """As many as are wanted, one each half second: of 100 three have failed, one was cancelled."""
-    for n in range(N):
-        at = now - timedelta(milliseconds=500 * (N - n))
-        state = State.FAILED if n % 33 == 0 else State.CANCELLED if n % 97 == 0 else State.DONE
-        error = f"{ERROR}ValueError: {n}" if state is State.FAILED else None
-        end = at + timedelta(milliseconds=250)
-        yield Job(
-            id=new_id(at), task=f"shop.task{n % 7}", payload=json.dumps({"order": n, "to": "ada"}),
-            queue=QUEUES[n % len(QUEUES)], state=state, due_at=at, free_at=at, added_at=at,
-            attempt=1, worker="w", started_at=at, finished_at=end, version=3,
-            group=f"import-{n // GROUP:06d}",
-            history=(Attempt(1, "w", at, end, Outcome(str(state)), error),),
-        )  # fmt: skip  # a row
-
-
-async def fill(url: str) -> str:
-    """Put them into the store, and name one that failed."""
-    failed, batch = "", list[Job]()
-    async with store_at(url) as store:
-        for job in jobs(await store.now()):
-            batch.append(job)
-            failed = job.id if job.state is State.FAILED else failed
-            if len(batch) == BATCH:
-                await store.add(batch)
-                batch.clear()
-        await store.add(batch)
-    return failed
 
 
 def analyze(url: str) -> None:
@@ -130,13 +94,13 @@ async def measure(url: str, failed: str, what: str) -> None:
 
 def at(part: float) -> str:
     """The instant from which on this part of all jobs was added."""
-    then = datetime.now(UTC) - timedelta(milliseconds=500 * N * part)
+    then = datetime.now(UTC) - STEP * N * part
     return f"{then:%Y-%m-%dT%H:%M}"
 
 
 def measure_all(url: str, name: str) -> None:
     """Just after the jobs were added, and once the planner knows them."""
-    failed = asyncio.run(fill(url))
+    failed = asyncio.run(fill(url, N))
     asyncio.run(measure(url, failed, f"{N:,} jobs on {name}, just added"))
     analyze(url)
     asyncio.run(measure(url, failed, f"{N:,} jobs on {name}, analyzed"))
