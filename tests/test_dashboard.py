@@ -29,6 +29,7 @@ from errands import (
     State,
     Tally,
     every,
+    new_id,
     progress,
     ready,
 )
@@ -512,6 +513,24 @@ async def test_a_schedule_that_is_gone_cannot_be_paused(client: AsyncClient) -> 
 
     assert 409 == answer.status_code
     assert "no schedule is named" in answer.text
+
+
+async def test_why_a_job_failed_stands_where_one_looks_first(
+    client: AsyncClient, errands: Errands
+) -> None:
+    """Above its times and arguments; nothing stands there where a later attempt did it."""
+    now = errands.now()
+    plain: dict[str, Any] = {"payload": "{}", "added_at": now, "due_at": now, "free_at": now}
+    job = Job(id=new_id(now), task="t", **plain).claimed("w", now, timedelta(hours=1))
+    again = Job(id=new_id(now), task="t", **plain).claimed("w", now, timedelta(hours=1))
+    again = again.failed("OSError: once", now, 0).claimed("w", now, timedelta(hours=1))
+    await errands._engine.store.add([job.failed("OSError: no route", now), again.done("1", now)])
+
+    failed = text_of(await client.get(f"jobs/{job.id}"))
+    done = text_of(await client.get(f"jobs/{again.id}"))
+
+    assert failed.index("OSError: no route") < failed.index("Time ")
+    assert done.index("OSError: once") > done.index("Time ")
 
 
 def test_a_page_that_takes_long_is_looked_up_seldom() -> None:

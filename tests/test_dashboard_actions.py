@@ -185,7 +185,7 @@ async def test_a_time_is_never_forgotten(errands: Errands) -> None:
         await do(client, "retry", all="yes", since=since)
 
         assert f"Added since {since.replace('T', ' ')}:00 UTC" in asked
-        assert "Retry 2 No" in asked
+        assert "Retry 2 Back" in asked
         assert ["failed", "queued", "queued"] == await states(errands, old, *new)
 
 

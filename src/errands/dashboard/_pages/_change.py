@@ -66,6 +66,6 @@ def _ask(visit: Visit, do: Do, label: str, *fields: Markup, **values: str) -> Ma
         hidden(back=visit.link("jobs"), **values),
         h.button(label, cls="main"),
         " ",
-        h.a("No", href=visit.link("jobs", state=values.get("state"))),
+        h.a("Back", href=visit.link("jobs", state=values.get("state"))),
         method="post", action=visit.link(f"do/{do}"), cls="ask",
     )  # fmt: skip  # a form
