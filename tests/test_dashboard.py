@@ -573,7 +573,7 @@ async def test_services_show_how_they_do_and_can_be_started(url: str) -> None:
 
 @pytest.mark.errands_falls
 async def test_services_show_what_they_logged_and_when_they_start(url: str) -> None:
-    """Harmless text, without passwords."""
+    """Harmless text, without passwords, the newest line first."""
     errands = Errands(url, grace=1)
 
     @errands.service(name="feed")

@@ -67,11 +67,11 @@ def _remark(visit: Visit, service: ServiceStatus) -> Markup | None:
 
 
 def _log(visit: Visit, service: ServiceStatus) -> Markup | None:
-    """The last line that it logged; opened, those before it."""
+    """The last line that it logged; opened, all that are known, the newest first."""
     if not service.log:
         return None
     last = clipped(visit.redaction.text(service.log[-1].text), 120)
-    lines = "\n".join(_line(visit, each) for each in service.log)
+    lines = "\n".join(_line(visit, each) for each in reversed(service.log))
     return h.details(
         h.summary("log: ", h.bdi(last)), h.pre(h.bdi(lines)), id=f"log-{service.name}",
         cls="line quiet",
@@ -79,4 +79,5 @@ def _log(visit: Visit, service: ServiceStatus) -> Markup | None:
 
 
 def _line(visit: Visit, line: LogLine) -> str:
-    return f"{line.at:%Y-%m-%d %H:%M:%S}  {line.level:8} {visit.redaction.text(line.text)}"
+    form = "%H:%M:%S" if line.at.date() == visit.now.date() else "%Y-%m-%d %H:%M:%S"
+    return f"{line.at:{form}}  {line.level:8} {visit.redaction.text(line.text)}"
