@@ -251,6 +251,8 @@ async def test_a_job_starts_at_once_when_a_worker_is_idle(url: str, clock: Jumpi
 class Remote(MemoryStore):
     """A store that answers after a while, and one claim after another, as one far away does."""
 
+    claims_at_once = 2
+
     def __init__(self) -> None:
         super().__init__()
         self.claims = 0  # under way
@@ -273,9 +275,8 @@ async def turns(number: int = 5) -> None:
         await asyncio.sleep(0)
 
 
-async def test_the_next_jobs_are_claimed_while_others_run() -> None:
-    """Neither store nor worker waits for the other, where there is much to do."""
-    store = Remote()
+async def claims_under_way(store: Remote) -> set[int]:
+    """How many there are while jobs run, but for the first and the last of them."""
     errands = Errands(store, slots=4)
     claims = list[int]()
 
@@ -287,9 +288,20 @@ async def test_the_next_jobs_are_claimed_while_others_run() -> None:
         await errands.add_tasks([(work,)] * 100)
         async with errands.working():
             await drain(errands)
-
     assert 100 == len(claims)
-    assert {1} == set(claims[4:-4])  # all but the first, and the last
+    return set(claims[4:-4])
+
+
+async def test_the_next_jobs_are_claimed_while_others_run() -> None:
+    """Neither store nor worker waits for the other, where there is much to do."""
+    assert {1} == await claims_under_way(Remote())
+
+
+async def test_a_store_in_this_process_is_asked_by_one_claim_at_a_time() -> None:
+    """As a second one would only take turns with the jobs that run."""
+    store = Remote()
+    store.claims_at_once = 1
+    assert {0} == await claims_under_way(store)
 
 
 async def test_suspects_of_two_claims_do_not_run_together() -> None:

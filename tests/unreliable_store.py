@@ -145,6 +145,7 @@ class UnreliableStore:
     ) -> None:
         """Open nothing yet."""
         self.inner, self.seed, self.rate = inner, seed, rate
+        self.claims_at_once = inner.claims_at_once
         self.ledger = ledger or Ledger()
         self.plan: dict[tuple[str, int], Fault] = {}
         self.is_away = False

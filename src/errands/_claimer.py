@@ -1,7 +1,7 @@
 """The claimer: takes free jobs while there are free slots, and else sleeps until there is news.
 
-Where more jobs are free than slots, two claims are under way, each for half of the slots: the
-store looks for the next jobs while those of the claim before are run.
+Where more jobs are free than slots, and the store is far, two claims are under way, each for
+half of the slots: it looks for the next jobs while those of the claim before are run.
 """
 
 from __future__ import annotations
@@ -71,11 +71,11 @@ class Claimer:
                 await self._freed.wait()
             elif await self._claim_up_to(free) < free:
                 await self._wait_for_work()
-            elif self._runs.slots > 1:
+            elif 1 < self._store.claims_at_once <= self._runs.slots:
                 self._is_flush = True
-                async with asyncio.TaskGroup() as both:
-                    both.create_task(self._flow(), name="errands claims")
-                    both.create_task(self._flow(), name="errands claims")
+                async with asyncio.TaskGroup() as flows:
+                    for _ in range(self._store.claims_at_once):
+                        flows.create_task(self._flow(), name="errands claims")
 
     async def stop(self, seconds: float) -> None:
         """Claim no more, and wait so long at the most for what is just being claimed."""
@@ -85,10 +85,10 @@ class Claimer:
         await within(self._no_claim, seconds)
 
     async def _flow(self) -> None:
-        """Claim for half of the slots again and again, until one of us gets less than asked for."""
+        """Claim for our part of the slots again and again, until a claim gets less than that."""
         while self._is_flush and not self._is_stopping:
             self._freed.clear()
-            free = min((self._runs.slots + 1) // 2, self._runs.free)
+            free = min(-(-self._runs.slots // self._store.claims_at_once), self._runs.free)
             if free <= 0:
                 await self._freed.wait()
             elif await self._claim_up_to(free) < free:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from ._clock import Clock
-from ._history import KEPT, MINUTE, Count, Tally
+from ._history import KEPT, Count, Tally
 from ._job import Job
 from ._store import Store
 from ._supervisor import Patience
@@ -23,23 +23,29 @@ class Historian:
     def __init__(self, store: Store, clock: Clock, patience: Patience) -> None:
         """Count nothing yet."""
         self._store, self._clock, self._patience = store, clock, patience
-        self._counts: dict[tuple[datetime, str, str], Count] = {}
-        self._minute, self._next_minute = LONG_AGO, LONG_AGO
+        self._counts: dict[tuple[str, str], Count] = {}  # of this minute
+        self._minute = LONG_AGO
+        self._tallies: list[Tally] = []  # of the minutes before
         self._added = 0
 
     def note(self, job: Job) -> None:
         """Count the outcome of an attempt that is stored."""
         if job.started_at is None or not job.history:
             return
-        ended_at = job.history[-1].ended_at
-        if not self._minute <= ended_at < self._next_minute:  # seldom
+        last = job.history[-1]
+        ended_at = last.ended_at
+        # quicker than to compare instants, and enough: nobody is away for a day to the minute
+        if (
+            not self._counts
+            or ended_at.minute != self._minute.minute
+            or ended_at.hour != self._minute.hour
+        ):
+            self._close_minute()
             self._minute = ended_at.replace(second=0, microsecond=0)
-            self._next_minute = self._minute + MINUTE
-        key = self._minute, job.queue, job.task
-        count = self._counts.get(key)
+        count = self._counts.get((job.queue, job.task))
         if count is None:
-            count = self._counts[key] = Count()
-        count.add(job)
+            count = self._counts[job.queue, job.task] = Count()
+        count.add(job, last)
 
     async def run(self) -> None:
         """Add to the history now and then, without end."""
@@ -59,9 +65,15 @@ class Historian:
             except StoreUnavailable as error:
                 self._patience.tell(error)
 
-    def _taken(self) -> Sequence[Tally]:
+    def _close_minute(self) -> None:
         counts, self._counts = self._counts, {}
-        return [tally for key, count in counts.items() for tally in count.tallies(*key)]
+        for (queue, task), count in counts.items():
+            self._tallies += count.tallies(self._minute, queue, task)
+
+    def _taken(self) -> Sequence[Tally]:
+        self._close_minute()
+        tallies, self._tallies = self._tallies, []
+        return tallies
 
     async def _prune(self) -> None:
         now = self._clock.now()

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from ._job import Job, Outcome
+from ._job import Attempt, Job, Outcome
 
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 STEPS = (MINUTE, HOUR)
@@ -105,9 +105,8 @@ class Count:
         self.wait: dict[int, int] = {}
         self.run: dict[int, int] = {}
 
-    def add(self, job: Job) -> None:
+    def add(self, job: Job, last: Attempt) -> None:
         """Count the attempt of a job that ended last."""
-        last = job.history[-1]
         is_retried = last.outcome is Outcome.FAILED and not job.is_final
         what = "retried" if is_retried else NAMES[last.outcome]
         self.counts[what] = self.counts.get(what, 0) + 1

@@ -46,6 +46,11 @@ class Hooks:
         self._threads = Threads(1)
         self._dropped = 0
 
+    @property
+    def are_any(self) -> bool:
+        """Whether anybody wants to be told anything."""
+        return bool(self._hooks)
+
     def on(self, event: EventName, hook: Hook) -> None:
         """Tell `hook` about each such event from now on. The same one again replaces itself."""
         if hook not in self._hooks[event]:

@@ -231,9 +231,10 @@ class Intake:
         """Tell those who wait for it, and the hooks, that the outcome of a job is stored."""
         if self._historian is not None:
             self._historian.note(job)
-        if (event := event_of(job)) is not None:
+        if self.hooks.are_any and (event := event_of(job)) is not None:
             self.hooks.tell(event, [job])
-        self._wake(job)
+        if self._watchers:
+            self._wake(job)
 
     def _held(self, job: Job, worker: Worker) -> Job:
         return job.extended(self.clock.now() + HELD) if job.is_bound else worker.claimed(job)

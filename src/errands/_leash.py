@@ -12,7 +12,6 @@ import inspect
 import logging
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
-from functools import partial
 from typing import Any
 
 logger = logging.getLogger("errands.leash")
@@ -49,21 +48,21 @@ class Leash:
 
     def __await__(self) -> Generator[Any, Any, Any]:
         """What the coroutine returns."""
-        step = partial(self._coroutine.send, None)
-        while True:
-            try:
-                awaited = step()
-            except StopIteration as end:
-                return end.value
-            try:
-                yield awaited
-            except BaseException as error:
-                if self._is_dropped:
-                    _close(self._coroutine, self._coroutine.close)
-                    raise
-                step = partial(self._coroutine.throw, error)
-            else:
-                step = partial(self._coroutine.send, None)
+        coroutine = self._coroutine
+        try:
+            awaited = coroutine.send(None)
+            while True:
+                try:
+                    yield awaited
+                except BaseException as error:
+                    if self._is_dropped:
+                        _close(coroutine, coroutine.close)
+                        raise
+                    awaited = coroutine.throw(error)
+                else:
+                    awaited = coroutine.send(None)
+        except StopIteration as end:
+            return end.value
 
 
 def _close(coroutine: object, close: Callable[[], object]) -> None:

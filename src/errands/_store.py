@@ -101,7 +101,13 @@ class Store(Protocol):
 
     Its methods are called in one event loop, but for `extend`. When the store cannot be
     reached or cannot write, they raise `StoreUnavailable`, and nothing has happened.
+
+    Attributes:
+        claims_at_once: How many claims of a busy worker are best under way: two where an answer
+            comes from far, so that jobs run meanwhile; one where it comes from this process.
     """
+
+    claims_at_once: int
 
     async def __aenter__(self) -> Self:
         """Open it. A store may be opened again after it was closed."""

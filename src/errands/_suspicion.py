@@ -33,10 +33,11 @@ class Suspicion:
 
     async def sift(self, claimed: list[Job]) -> list[Job]:
         """Those that are to start; the others have gone back by then."""
+        suspects = [job for job in claimed if job.history and job.is_suspect]
+        if not suspects:
+            return claimed
         starting = [job for job in claimed if not job.is_suspect]
-        if len(starting) < len(claimed):
-            starting += await self._one_of([job for job in claimed if job.is_suspect])
-        return starting
+        return starting + await self._one_of(suspects)
 
     async def _one_of(self, suspects: list[Job]) -> list[Job]:
         """One of them, or none if one is here already."""

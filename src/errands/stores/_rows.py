@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, overload
 
 import msgspec
@@ -33,6 +34,8 @@ UNFINISHED = "state in ('queued', 'running')"
 FINISHED = "state in ('done', 'failed', 'cancelled')"
 STATES = {str(state): state for state in State}
 
+INSTANTS = ("added_at", "due_at", "free_at", "started_at", "finished_at")
+
 NOTHING = (None,) * len(RARE)
 
 decode = msgspec.json.Decoder().decode
@@ -51,19 +54,15 @@ def as_job(row: Sequence[Any]) -> Job:
 
 def job_of(frequent: Sequence[Any], rare: Sequence[Any] | None) -> Job:
     """The job of what is `FREQUENT` of it, and of what is `RARE`, if there is any."""
-    (id_, task, payload, queue, priority, key, added_at, due_at, free_at, state, attempt, worker,
-     started_at, finished_at, result, progress, history, version) = frequent  # fmt: skip  # a row
-    due = instant(due_at)
-    return Job.of(
-        id=id_, task=task, payload=payload, queue=queue, priority=priority, key=key,
-        added_at=due if added_at == due_at else instant(added_at), due_at=due,
-        free_at=due if free_at == due_at else instant(free_at), state=STATES[state],
-        attempt=attempt, worker=worker, started_at=instant(started_at),
-        finished_at=instant(finished_at), result=result,
-        progress=Progress(*decode(progress)) if progress else None,
-        history=tuple(_attempt(*entry) for entry in decode(history)) if history else (),
-        version=version, **(_rare(*rare) if rare else {}),
-    )  # fmt: skip  # as above
+    values = dict(zip(FREQUENT, frequent, strict=True))
+    values["state"] = STATES[values["state"]]
+    for name in INSTANTS:
+        values[name] = instant(values[name])
+    progress, history = values["progress"], values["history"]
+    if progress:
+        values["progress"] = Progress(*decode(progress))
+    values["history"] = tuple(_attempt(*each) for each in decode(history)) if history else ()
+    return Job.of(**values, **(_rare(*rare) if rare else {}))
 
 
 def _rare(
@@ -111,7 +110,12 @@ def ms(instant: datetime) -> int: ...
 def ms(instant: datetime | None) -> int | None: ...
 def ms(instant: datetime | None) -> int | None:
     """An instant as it is stored."""
-    return None if instant is None else round(instant.timestamp() * 1000)
+    return None if instant is None else _ms(instant)
+
+
+@lru_cache(128)  # many jobs have the same: those of one claim, for one
+def _ms(instant: datetime) -> int:
+    return round(instant.timestamp() * 1000)
 
 
 @overload
@@ -120,7 +124,12 @@ def instant(ms: int) -> datetime: ...
 def instant(ms: int | None) -> datetime | None: ...
 def instant(ms: int | None) -> datetime | None:
     """A stored instant."""
-    return None if ms is None else datetime.fromtimestamp(ms / 1000, UTC)
+    return None if ms is None else _instant(ms)
+
+
+@lru_cache(128)  # as above
+def _instant(ms: int) -> datetime:
+    return datetime.fromtimestamp(ms / 1000, UTC)
 
 
 def group_of(name: str, rows: Iterable[Sequence[Any]]) -> Group:

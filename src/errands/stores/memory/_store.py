@@ -45,6 +45,8 @@ NO_DATABASE = (
 class MemoryStore(Records):
     """Keeps jobs in a dictionary, and those that are not final in one heap for each place."""
 
+    claims_at_once = 1
+
     def __init__(self, url: str = "memory:") -> None:
         """Start empty.
 

@@ -79,6 +79,8 @@ class PostgresStore:
       of a worker is noticed when its leases end, and news when a worker looks for them.
     """
 
+    claims_at_once = 2
+
     def __init__(self, url: str) -> None:
         """Read the URL; the server is asked later.
 

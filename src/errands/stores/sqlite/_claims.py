@@ -12,7 +12,7 @@ from .._rows import UNFINISHED, decode, instant, ms
 from . import _limits
 from ._database import Database
 from ._reading import ROWS, by_id, one, read
-from ._writing import update, write
+from ._writing import start
 
 FOR_GOOD = ms(NEVER)  # when those are free that are blocked
 Place = tuple[str, int, str]  # queue, priority, task
@@ -99,10 +99,7 @@ def _claim(db: Database, call: Claim) -> list[Job]:
     places = sorted(_places(db, call), key=_priority, reverse=True)
     if call.limits:
         return _limits.claim(db, call, lambda limit: _found(db, places, ms(call.now), limit))
-    found = _found(db, places, ms(call.now), call.limit)
-    claimed = [job.claimed(call.worker, call.now, call.lease) for job in found]
-    write(db, update, claimed)
-    return claimed
+    return start(db, call, _found(db, places, ms(call.now), call.limit))
 
 
 def _found(db: Database, places: Sequence[Place], now: int, limit: int) -> list[Job]:

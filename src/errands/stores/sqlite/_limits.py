@@ -18,7 +18,7 @@ from .. import _rates
 from .._rows import UNFINISHED, as_json, decode, ms
 from ._database import Database
 from ._reading import ROWS, one, read
-from ._writing import update, write
+from ._writing import start, update, write
 
 PORTION = 2000  # jobs that are looked at together
 MOST = 10_000  # jobs that one claim blocks; the next one goes on
@@ -120,9 +120,8 @@ def claim(db: Database, call: Claim, look: Callable[[int], Sequence[Job]]) -> li
     has_freed = False
     while (wanted := call.limit - len(claimed)) and blocked < MOST:
         found = look(wanted)
-        taken, refused = _parted(db, quota, call, found)
-        write(db, update, taken)
-        claimed += taken
+        taken, refused = _parted(db, quota, found)
+        claimed += start(db, call, taken)
         blocked += _block(db, quota, call, refused)
         is_all = not refused and len(found) < wanted
         freed = _free(db, quota, wanted - len(taken)) if is_all else 0
@@ -168,15 +167,15 @@ def forget(db: Database, before: datetime) -> None:
 
 
 def _parted(
-    db: Database, quota: Quota, call: Claim, found: Sequence[Job]
+    db: Database, quota: Quota, found: Sequence[Job]
 ) -> tuple[list[Job], list[tuple[Job, str]]]:
-    """Those that have room, claimed; and those that have none, with the key that says so."""
+    """Those that have room; and those that have none, with the key that says so."""
     _learn(db, quota, found)
     taken, refused = list[Job](), list[tuple[Job, str]]()
     for job in found:
         by = quota.take(job)
         if by is None:
-            taken.append(job.claimed(call.worker, call.now, call.lease))
+            taken.append(job)
         else:
             refused.append((job, by))
     return taken, refused

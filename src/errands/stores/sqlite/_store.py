@@ -66,6 +66,8 @@ class SQLiteStore:
       that the application opens with it, too. See `docs/transactions.md`.
     """
 
+    claims_at_once = 1
+
     def __init__(self, url: str) -> None:
         """Read the URL; the file is opened later.
 

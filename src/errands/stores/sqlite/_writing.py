@@ -7,10 +7,17 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from ..._job import Job
-from .._rows import CHANGING, COLUMNS, FREQUENT, changed, frequent, new, reported
+from ..._job import Job, State
+from ..._store import Claim
+from .._rows import CHANGING, COLUMNS, FREQUENT, as_json, changed, frequent, ms, new, reported
 from ._database import Database
 
+# As `Job.claimed` says, for many that were queued: in half the time that `update` takes.
+START = """
+update errands_jobs set state = 'running', worker = ?, started_at = ?, free_at = ?,
+attempt = attempt + 1, version = version + 1, progress = null, blocked_by = null
+where id in (select value from json_each(?))
+"""
 SIZES = (64, 32, 16, 8, 4, 2, 1)  # rows of one statement: few statements, and few to prepare
 
 
@@ -44,6 +51,16 @@ def add(db: Database, jobs: Sequence[Job]) -> int:
     """Write jobs that are new, and say how many were."""
     is_plain = all(map(_is_plain, jobs))  # nearly always, and a quarter less to write
     return write(db, insert_frequent if is_plain else insert, jobs)
+
+
+def start(db: Database, call: Claim, jobs: Sequence[Job]) -> list[Job]:
+    """Write jobs that were just read as claimed, and answer with them."""
+    claimed = [job.claimed(call.worker, call.now, call.lease) for job in jobs]
+    lost = {job.id for job in jobs if job.state is State.RUNNING}  # whose history has grown
+    ids = [job.id for job in jobs if job.id not in lost]
+    db.execute(START, (call.worker, ms(call.now), ms(call.now + call.lease), as_json(ids)))
+    write(db, update, [job for job in claimed if job.id in lost])
+    return claimed
 
 
 def _is_plain(job: Job) -> bool:
