@@ -23,7 +23,8 @@ from throughput import CALLERS, on_asyncio
 from errands import Claim, Job, new_id
 from errands._clock import Clock
 from errands._options import DEFAULT
-from errands._runner import Run, run
+from errands._run import Run
+from errands._runner import run
 from errands._task import Task
 from errands.executors.thread import Threads
 from errands.stores.sqlite import SQLiteStore

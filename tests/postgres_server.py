@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -27,6 +28,17 @@ SETTINGS: Mapping[str, str] = {
     "listen_addresses": "127.0.0.1",
     "autovacuum": "off",  # what the planner knows is the same in every run
 }
+# Ends the server of one who was killed, and could not. A pipe is closed however its process ends.
+WATCHER = """
+import shutil, subprocess, sys
+sys.stdin.read()
+folder, owner, *stop = sys.argv[1:]
+try:
+    subprocess.run(stop, user=owner or None, cwd="/", stdout=subprocess.DEVNULL,
+                   stderr=subprocess.DEVNULL)
+finally:
+    shutil.rmtree(folder, ignore_errors=True)
+"""
 
 
 @dataclass(frozen=True)
@@ -125,11 +137,25 @@ def running_server(settings: Mapping[str, str] = SETTINGS) -> Iterator[PostgresS
         owner = "nobody" if is_root else None
         server = PostgresServer(binaries, folder / "server", free_port(), owner, settings)
         server.create()
-        server.start()
+        with _watched(server, folder):
+            server.start()
+            try:
+                yield server
+            finally:
+                server.stop("immediate")
+
+
+@contextmanager
+def _watched(server: PostgresServer, folder: Path) -> Iterator[None]:
+    """See that the server ends with this process, also where that is killed."""
+    stop = [str(server.binaries / "pg_ctl"), "-D", str(server.folder / "data"), "stop"]
+    command = [sys.executable, "-S", "-c", WATCHER, str(folder), server.owner or "", *stop]
+    command += ["-m", "immediate"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True) as watcher:
         try:
-            yield server
+            yield
         finally:
-            server.stop("immediate")
+            watcher.kill()  # there is nothing left to see to
 
 
 def _binaries(into: Path | None) -> Path:

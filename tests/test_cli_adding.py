@@ -35,9 +35,6 @@ def file(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path}/errands.db"
 
 
-# Pause
-
-
 @pytest.mark.parametrize(
     ("arguments", "kind", "name"),
     [

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from errands import Job
+from errands import Job, Redaction
 from errands.cli._records import of_job
-from errands.cli._redaction import HIDDEN, Redaction, is_secret
 from errands.cli._texts import harmless, lasting, length, short
 
 
@@ -46,33 +44,6 @@ def test_control_characters_are_spelt_out() -> None:
     assert "\\x1b[2J\n\\x9b\\u202eé日😀    x" == harmless("\x1b[2J\n\x9b\u202eé日😀\tx")
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["password", "smtp_password", "apiKey", "API-KEY", "accessToken", "my_secret", "pin"],
-)
-def test_a_secret_is_known_by_its_name(name: str) -> None:
-    """However it is written."""
-    assert is_secret(name)
-
-
-@pytest.mark.parametrize("name", ["path", "spinning", "opinion", "shipping", "key", "author"])
-def test_other_names_are_no_secrets(name: str) -> None:
-    """Though they contain a short one."""
-    assert not is_secret(name)
-
-
-def test_a_secret_is_hidden_wherever_it_comes_up() -> None:
-    """Within other values, and in texts."""
-    payload = json.dumps(
-        {"user": {"password": "open-sesame"}, "tokens": ["abcdefgh", "x"], "max_tokens": 5}
-    )
-    redaction = Redaction(payload)
-
-    assert {"user": {"password": HIDDEN}, "tokens": HIDDEN, "max_tokens": 5} == redaction.arguments
-    assert f"no {HIDDEN} nor {HIDDEN}" == redaction.text("no open-sesame nor abcdefgh")
-    assert [{"secret": HIDDEN}] == redaction.value([{"secret": "y"}])
-
-
 def test_a_limit_is_named_without_the_secret_in_it() -> None:
     """It has the value of its argument in its name."""
     now = datetime(2026, 1, 1, tzinfo=UTC)
@@ -81,5 +52,5 @@ def test_a_limit_is_named_without_the_secret_in_it() -> None:
         added_at=now, blocked_by='limit:ask:api_key="sk_live_42"',
     )  # fmt: skip  # a row
 
-    assert f'limit:ask:api_key="{HIDDEN}"' == of_job(kept_back, now)["blocked_by"]
+    assert f'limit:ask:api_key="{Redaction.HIDDEN}"' == of_job(kept_back, now)["blocked_by"]
     assert kept_back.blocked_by == of_job(kept_back, now, is_revealing=True)["blocked_by"]

@@ -522,6 +522,9 @@ async def test_arguments_that_cannot_be_kept_are_refused_and_nothing_is_stored(
     @errands.task
     def untyped(first, value=None): ...  # type: ignore[no-untyped-def]  # the case
 
+    deep: list[Any] = []
+    for _ in range(10_000):
+        deep = [deep]
     refused: list[tuple[Any, tuple[Any, ...], dict[str, Any], str]] = [
         (typed, ("1",), {}, "n='1'"),
         (typed, (1,), {"when": "soon"}, "when='soon'"),
@@ -537,6 +540,8 @@ async def test_arguments_that_cannot_be_kept_are_refused_and_nothing_is_stored(
         (untyped, (1, math.nan), {}, "value="),
         (untyped, (1, {1: "a"}), {}, "value="),
         (untyped, (1, [math.inf]), {}, "value="),
+        (untyped, (1, 10**5000), {}, "value="),
+        (untyped, (1, deep), {}, "value="),
     ]
     async with errands.working():
         for function, args, kwargs, words in refused:
@@ -639,7 +644,25 @@ def test_a_setting_out_of_its_range_is_refused(wrong: dict[str, Any]) -> None:
     assert repr(value) in str(refusal.value)
 
 
-@pytest.mark.parametrize("queues", ["mail", [], ()])
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"slots": 1.5}, r"slots=1\.5\): expected a whole number"),
+        ({"slots": "5"}, "slots='5'"),
+        ({"lease": "15"}, "'15' is no length of time"),
+        ({"max_queued": ["mail"]}, "a bound for each queue's name"),
+        ({"middleware": [3]}, "async def layer"),
+        ({"store": 3}, "a store or the URL of one"),
+        ({"store": Path("a.db")}, "'sqlite:///a.db'"),
+    ],
+)
+def test_a_setting_of_another_kind_is_refused(wrong: dict[str, Any], words: str) -> None:
+    """And not only when it is used."""
+    with pytest.raises(TypeError, match=words):
+        Errands(**wrong)
+
+
+@pytest.mark.parametrize("queues", ["mail", [], (), [""], [3]])
 def test_queues_are_names_and_not_one_name(queues: Any) -> None:
     """A string would be one queue for each of its letters."""
     with pytest.raises(ValueError, match=r"Errands\(queues="):
@@ -766,6 +789,35 @@ async def test_it_belongs_to_one_event_loop(errands: Errands) -> None:
         with pytest.raises(SetupError, match="another event loop; give each loop its own"):
             await asyncio.to_thread(asyncio.run, visit())
     await asyncio.to_thread(asyncio.run, visit())
+
+
+async def test_a_plain_function_adds_jobs_in_a_loop_of_its_own(errands: Errands) -> None:
+    """They are added, and run, by the application around its thread."""
+
+    @errands.task
+    async def double(number: int) -> int:
+        return 2 * number
+
+    @errands.task
+    def many(numbers: list[int]) -> list[str]:
+        return [asyncio.run(errands.add_task(double, number)).id for number in numbers]
+
+    async with errands.working():
+        ids = await errands.result(await errands.add_task(many, [1, 2, 3]), timeout=10)
+        assert [2, 4, 6] == [await errands.result(each, timeout=10) for each in ids]
+
+
+async def test_a_plain_function_may_not_ask_for_more(errands: Errands) -> None:
+    """What waits for the store would wait for ever there; so it is said."""
+
+    @errands.task
+    def ask(job_id: str) -> None:
+        asyncio.run(errands.result(job_id))
+
+    async with errands.working():
+        job = await errands.add_task(ask, "x")
+        with pytest.raises(JobFailed, match=r"SetupError: .* in another event loop"):
+            await errands.result(job, timeout=10)
 
 
 async def test_there_are_no_background_tasks_outside_a_request() -> None:

@@ -502,7 +502,7 @@ async def test_a_shard_has_one_item_at_least(chunk: Any) -> None:
             await errands.map(print, [1], chunk=chunk)
         with pytest.raises(UnknownTask):
             await errands.map(repr, [1])
-        with pytest.raises(ValueError, match="a group has a name"):
+        with pytest.raises(ValueError, match="expected text of 1 to 2000 bytes"):
             await errands.map(print, [1], group="")
 
 

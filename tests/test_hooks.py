@@ -157,9 +157,19 @@ async def test_hooks_are_told_where_jobs_are_only_added(errands: Errands) -> Non
     """As in a web process whose jobs others run; one that wants to end the process does not."""
     told: list[str] = []
 
+    class Panic(BaseException): ...
+
     @errands.on("queued")
     def rude(job: Job) -> None:
         raise SystemExit
+
+    @errands.on("queued")
+    async def ruder(job: Job) -> None:
+        raise Panic
+
+    @errands.on("queued")
+    async def rudest(job: Job) -> None:
+        raise asyncio.CancelledError
 
     @errands.on("queued")
     async def hook(job: Job) -> None:

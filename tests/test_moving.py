@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cli_driver import errands
 from live_server import PATIENCE, environment
 
 from errands import (
@@ -149,6 +150,37 @@ async def test_who_waits_for_others_waits_for_them_there(pair: tuple[str, str]) 
         assert chain[2].freed(NOW) == await store.get(chain[2].id)
     again = await move(here, there)
     assert (0, 452) == (again.copied, again.skipped)
+
+
+async def secret_of(url: str) -> bytes:
+    async with store_at(url) as store:
+        return await store.secret()
+
+
+async def test_links_to_jobs_are_good_there(pair: tuple[str, str]) -> None:
+    """Also where somebody has looked at the new store before: it had no job to link to."""
+    await add(pair[0], [job()])
+    before, other = await secret_of(pair[0]), await secret_of(pair[1])
+    done = await move(*pair)
+
+    assert before != other
+    assert done.keeps_links
+    assert before == await secret_of(pair[0]) == await secret_of(pair[1])
+
+
+async def test_links_that_are_good_there_stay_so(here: str, there: str) -> None:
+    """A store that has jobs keeps its secret; without one it takes that of the other."""
+    await add(here, [job()])
+    await add(there, [job()])
+    assert (await move(here, there)).keeps_links
+
+    third = f"{there}.third"
+    await add(third, [job()])
+    own = await secret_of(third)
+    assert not (await move(here, third)).keeps_links
+    assert own == await secret_of(third)
+    said = await asyncio.to_thread(errands, "move", here, third)
+    assert "links to jobs that were made before are not good there" in said.err
 
 
 async def test_a_move_that_is_repeated_undoes_nothing(here: str, there: str) -> None:

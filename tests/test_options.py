@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from errands._job import NEVER, WAITING
-from errands._options import DEFAULT, Options, seconds
+from errands._options import DEFAULT, Options
+from errands._plain import seconds
 from errands._task import Task
 from errands.errors import PayloadTooLarge
 
@@ -107,6 +108,10 @@ def test_without_a_limit_any_payload_is_taken() -> None:
         ({"at": datetime(2026, 1, 1)}, "time zone"),  # noqa: DTZ001  # the case
         ({"on_conflict": "ignore"}, "keep, replace, raise"),
         ({"priority": "high"}, "priority='high'"),
+        ({"priority": True}, "priority=True"),
+        ({"priority": 2**63}, "a whole number"),
+        ({"key": "cat\udcff.png"}, "expected text"),
+        ({"group": "x" * 2001}, "2000 bytes"),
         ({"key": ""}, "key=''"),
         ({"key": "a\0b"}, "without NUL"),
         ({"queue": "a\0b"}, "without NUL"),
@@ -119,6 +124,13 @@ def test_an_option_that_could_never_be_meant_is_refused(wrong: dict[str, Any], w
     with pytest.raises(ValueError, match=r"^options\(") as refusal:
         Options(**wrong)
     assert words in str(refusal.value)
+
+
+@pytest.mark.parametrize("wrong", ["2026-01-01", 1_767_225_600, NOW.date()])
+def test_an_instant_that_is_none_says_what_to_write(wrong: Any) -> None:
+    """A number would be a matter of taste."""
+    with pytest.raises(TypeError, match=r"^options\(at=.*: expected an aware datetime"):
+        Options(at=wrong)
 
 
 @pytest.mark.parametrize("wrong", ["60", [60], None])

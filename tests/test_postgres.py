@@ -240,7 +240,8 @@ async def test_tables_of_version_1_become_those_of_today(
         await store.add([first])
     later = ", ".join(f"{schema}.{table}" for table in _schema.LATER)
     postgres.execute(f"drop table {later}")
-    postgres.execute(f"alter table {schema}.errands_workers drop column tasks, drop column log")
+    for column in ("tasks", "processes", "log"):
+        postgres.execute(f"alter table {schema}.errands_workers drop column {column}")
     postgres.execute(f"drop index {schema}.errands_bad")
     for column in (*_schema.NEW, "is_awaited"):
         postgres.execute(f"alter table {schema}.errands_jobs drop column {column}")
@@ -249,7 +250,7 @@ async def test_tables_of_version_1_become_those_of_today(
     async with PostgresStore(postgres_url) as store:
         assert first == await store.get(first.id)
         assert [] == await store.schedules()
-    assert [("schema", 4), ("works_since", 1)] == postgres.execute(
+    assert [("schema", 5), ("works_since", 1)] == postgres.execute(
         f"select name, value from {schema}.errands_meta order by name"
     )
 
@@ -429,6 +430,36 @@ async def test_what_is_done_all_the_time_reads_no_table_from_end_to_end(
     assert "Bitmap" not in plan
     if name in ("CLAIM", "NEXT"):
         assert "using errands_free" in plan
+
+
+@pytest.mark.parametrize("name", ["CLAIM", "NEXT", "WAITING", "SINCE"])
+async def test_the_entries_of_jobs_that_have_ended_are_passed_by_once(
+    store: PostgresStore, name: str
+) -> None:
+    """Those of a queue that was drained, until the server has come by to sweep them."""
+    for _ in range(3):
+        await store.add([job() for _ in range(1000)])
+        ended = [each.done(None, NOW) for each in await store.claim(a_claim(limit=1000))]
+        await store.save(ended)
+    await store.add([job()])
+    values = _statements.wanted(a_claim()) | {"worker": "w", "before": 0}
+    values["until"] = values["now"]  # it is as free as before, for the second look
+
+    async def explain(session: _link.Session, calls: list[Any]) -> list[Any]:
+        sql = "explain (analyze, buffers, format json) " + getattr(_statements, name)
+        return [(await session.rows(sql, values))[0][0] for _ in range(2)][1:]
+
+    [told] = await store._claiming.call(explain, None)
+    pages = sorted(pages_of(told["Plan"]))
+    assert 20 < pages[-1]
+    assert pages[-2] < 20
+
+
+def pages_of(plan: dict[str, Any]) -> list[int]:
+    """How many pages each look at the index of free jobs has read."""
+    pages = [plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]]
+    inner = [each for part in plan.get("Plans", ()) for each in pages_of(part)]
+    return [*pages, *inner] if plan.get("Index Name") == "errands_free" else inner
 
 
 # Limits

@@ -20,8 +20,9 @@ from patience import eventually
 from server_driver import wait_until
 from worker_driver import Workplace
 
-from errands import Errands, Job, Next, Progress, State
+from errands import Errands, Job, Next, Obstacle, Progress, State
 from errands.errors import JobFailed, NotSerializable, SetupError
+from errands.testing import JumpingClock
 
 pytestmark = pytest.mark.slow
 
@@ -514,3 +515,23 @@ async def test_a_program_stops_in_a_moment(errands: Errands) -> None:
     await asyncio.wait_for(errands._engine._worker._processes.close(), LONG)  # type: ignore[union-attr]  # it is at work
 
     assert 1 > time.monotonic() - begin
+
+
+async def test_who_waits_for_a_process_is_told_that_all_are_busy(tmp_path: Path) -> None:
+    """As the beat says which follows; slots would be free."""
+    clock = JumpingClock()
+    errands = Errands("memory:", processes=1, slots=5, clock=clock)
+    errands._engine.tasks.add(apps.errands._engine.tasks["apps_processes.follow"])
+
+    async def obstacles(job: Job) -> list[Obstacle]:
+        return [reason.obstacle for reason in (await errands.why(job)).reasons]
+
+    async with errands.working():
+        first = await errands.add_task(apps.follow, tmp_path / "gate")
+        second = await errands.add_task(apps.follow, tmp_path / "gate")
+        await eventually([Obstacle.RUNNING], lambda: obstacles(first))
+        clock.jump(5)
+        await eventually([Obstacle.FULL], lambda: obstacles(second))
+        assert "1 job in 1 process." in str(await errands.why(second))
+        (tmp_path / "gate").touch()
+        await errands.result(second, timeout=LONG)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -40,6 +41,18 @@ def test_a_wait_is_drawn_from_nothing_to_its_full_length() -> None:
 
     assert 1.25 == Retry(attempts=9, wait=3).wait_after(2, ERROR, draw)
     assert [(0.0, 6.0)] == asked
+
+
+def test_waits_may_be_timedeltas() -> None:
+    """As all times that a user passes."""
+    retry = Retry(attempts=3, wait=timedelta(minutes=1), max_wait=timedelta(seconds=90))
+
+    assert [60, 90, None] == [retry.wait_after(n, ERROR, longest) for n in (1, 2, 3)]
+
+
+def test_the_longest_wait_of_all_is_some_date() -> None:
+    """A year above 9999 would not be."""
+    assert 1e10 == Retry(attempts=None, wait=9e9, max_wait=math.inf).wait_after(9, ERROR, longest)
 
 
 def test_by_itself_it_draws_at_random() -> None:
@@ -110,6 +123,9 @@ def test_a_job_that_is_tried_without_end_survives_every_worker() -> None:
         {"max_wait": -0.1},
         {"max_wait": math.nan},
         {"lost": -1},
+        {"attempts": 1.5},
+        {"attempts": "3"},
+        {"lost": True},
     ],
 )
 def test_a_number_out_of_its_range_is_refused(wrong: dict[str, Any]) -> None:

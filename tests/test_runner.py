@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
-from typing import Any
+from decimal import Decimal
+from typing import Any, Literal
 
 import pytest
 from patience import eventually, soon
@@ -17,6 +19,10 @@ from errands.errors import JobFailed, NotSerializable, RunStopped
 from errands.testing import JumpingClock, drain
 
 LONG = 10  # seconds, an upper bound that is never reached
+
+
+class Panic(BaseException):
+    """As libraries in Rust and some event loops raise it."""
 
 
 async def told(errands: Errands, job: Job) -> Progress | None:
@@ -86,6 +92,42 @@ async def test_an_outcome_has_the_last_progress(errands: Errands) -> None:
     async with errands.working():
         job = await failure(errands, await errands.add_task(work))
     assert Progress(999, 1000) == job.progress
+
+
+async def test_whatever_a_task_calls_progress_can_be_kept(errands: Errands) -> None:
+    """Numbers of other libraries, names of files that are no UTF-8."""
+    number: Any = Decimal("1.5")
+
+    @errands.task
+    async def work() -> None:
+        progress(number, 2, "cat\udcff.png\0")
+
+    async with errands.working():
+        job = await errands.add_task(work)
+        await errands.result(job, timeout=LONG)
+        assert Progress(1.5, 2, r"cat\udcff.png\x00") == await told(errands, job)
+
+
+@pytest.mark.parametrize(
+    ("done", "total", "error"),
+    [
+        ("x", None, r"TypeError: progress\(done='x'\): expected a number"),
+        (1, math.nan, r"ValueError: progress\(total=nan\): expected a finite number"),
+    ],
+)
+async def test_what_is_no_progress_fails_its_job_alone(
+    errands: Errands, done: Any, total: Any, error: str
+) -> None:
+    """It says so where it was told, and not where it is stored."""
+
+    @errands.task
+    async def work() -> None:
+        progress(done, total)
+
+    async with errands.working():
+        job = await errands.add_task(work)
+        with pytest.raises(JobFailed, match=error):
+            await errands.result(job, timeout=LONG)
 
 
 def test_outside_a_job_progress_does_nothing() -> None:
@@ -420,6 +462,23 @@ async def test_a_plain_function_may_run_in_the_event_loop(errands: Errands) -> N
 # Errors
 
 
+@pytest.mark.parametrize("run", ["thread", "loop"])
+async def test_a_plain_function_that_returns_a_coroutine_fails(
+    errands: Errands, run: Literal["thread", "loop"]
+) -> None:
+    """Such as one with a plain decorator around: it would be done without having run."""
+
+    async def work() -> None: ...
+
+    def decorated() -> object:
+        return work()
+
+    errands.task(run=run)(decorated)
+    async with errands.working():
+        job = await failure(errands, await errands.add_task(decorated))
+    assert "returned a coroutine and is no `async def`" in (job.error or "")
+
+
 async def test_a_traceback_shows_the_users_code_and_not_ours(errands: Errands) -> None:
     """For coroutines and threads; causes are told too."""
 
@@ -460,6 +519,18 @@ async def test_a_long_traceback_keeps_its_end(errands: Errands) -> None:
     assert 20_000 > len(error)
 
 
+async def test_an_error_that_no_store_can_keep_is_spelt_out(errands: Errands) -> None:
+    """Such as that of a file whose name is no UTF-8: it would end the worker."""
+
+    @errands.task
+    async def work() -> None:
+        raise FileNotFoundError("cat\udcff.png\0")
+
+    async with errands.working():
+        job = await failure(errands, await errands.add_task(work))
+    assert (job.error or "").endswith(r"cat\udcff.png\x00")
+
+
 async def test_a_group_of_errors_is_told_whole(errands: Errands) -> None:
     """Each of them."""
 
@@ -495,12 +566,21 @@ async def test_an_error_that_cannot_be_printed_fails_its_job_alone(errands: Erra
 
 @pytest.mark.parametrize("how", ["coroutine", "thread"])
 @pytest.mark.parametrize(
-    "error", [SystemExit(3), asyncio.CancelledError("by itself"), StopIteration(), RunStopped("x")]
+    "error",
+    [
+        SystemExit(3),
+        asyncio.CancelledError("by itself"),
+        StopIteration(),
+        RunStopped("x"),
+        GeneratorExit(),
+        Panic("as of a library in Rust"),
+    ],
+    ids=lambda error: type(error).__name__,
 )
 async def test_what_would_end_a_loop_fails_its_job_alone(
     errands: Errands, how: str, error: BaseException
 ) -> None:
-    """`sys.exit()`, a cancellation out of nowhere: the worker goes on."""
+    """`sys.exit()`, a cancellation out of nowhere, what is no `Exception`: the worker goes on."""
 
     def plain() -> None:
         raise error
@@ -519,6 +599,20 @@ async def test_what_would_end_a_loop_fails_its_job_alone(
         )
         assert (State.FAILED, 1) == (job.state, job.attempt)
         assert 1 == await errands.result(await errands.add_task(good), timeout=LONG)
+
+
+async def test_a_thread_that_raises_keyboard_interrupt_fails_its_job_alone(
+    errands: Errands,
+) -> None:
+    """No signal comes there, and so it was not Ctrl-C."""
+
+    @errands.task
+    def work() -> None:
+        raise KeyboardInterrupt
+
+    async with errands.working():
+        job = await failure(errands, await errands.add_task(work))
+    assert "KeyboardInterrupt" in (job.error or "")
 
 
 async def test_sys_exit_says_where_it_was_called(errands: Errands) -> None:

@@ -302,19 +302,24 @@ async def test_a_service_that_returns_is_started_again(
     assert (2, "It returned.") == (found.restarts, found.error)
 
 
+class Panic(BaseException):
+    """As libraries in Rust raise it."""
+
+
 @KINDS
+@pytest.mark.parametrize("error", [SystemExit, Panic])
 @pytest.mark.errands_falls
 async def test_a_service_that_is_never_restarted_fails_at_once(
-    errands: Errands, every_process: bool
+    errands: Errands, every_process: bool, error: type[BaseException]
 ) -> None:
     """At its first failure."""
 
     @errands.service(name="once", restart="never", every_process=every_process)
     async def once() -> None:
-        raise SystemExit(3)
+        raise error(3)
 
     async with errands.working():
-        with pytest.raises(JobFailed, match="SystemExit: 3"):
+        with pytest.raises(JobFailed, match=f"{error.__name__}: 3"):
             await errands.started(once, timeout=10)
 
         assert errands.is_up

@@ -156,10 +156,18 @@ async def test_a_task_that_raises_stops_no_other(
     def crash() -> None:
         raise SystemExit(3)
 
+    async def leave() -> None:
+        raise SystemExit(4)
+
+    class Panic(BaseException): ...
+
+    async def panic() -> None:
+        raise Panic
+
     async def endpoint(request: Request) -> Response:
         bag(request).add_task(notes.append, "before")
-        bag(request).add_task(boom)
-        bag(request).add_task(crash)
+        for task in (boom, crash, leave, panic):
+            bag(request).add_task(task)
         bag(request).add_task(notes.append, "after")
         return OK("x")
 
@@ -168,9 +176,9 @@ async def test_a_task_that_raises_stops_no_other(
     assert 200 == status
     assert ["before", "after"] == notes
     failures = [r.getMessage() for r in caplog.records if r.name == "errands.local"]
-    assert 2 == len(failures)
-    assert "boom" in failures[0]
-    assert "crash" in failures[1]
+    assert 4 == len(failures)
+    for name, failure in zip(("boom", "crash", "leave", "panic"), failures, strict=True):
+        assert name in failure
 
 
 async def test_a_failing_local_task_is_not_raised_in_the_request(errands: Errands) -> None:

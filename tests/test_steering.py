@@ -11,9 +11,9 @@ from datetime import datetime, timedelta
 import pytest
 from patience import eventually
 
-from errands import Errands, Job, Outcome, Query, Retry, State, current_job, progress, track
+from errands import Claim, Errands, Job, Outcome, Query, Retry, State, current_job, progress, track
 from errands._options import Options
-from errands.errors import JobCancelled, JobExists, JobFailed
+from errands.errors import JobCancelled, JobExists, JobFailed, UnknownWorker
 from errands.testing import drain
 
 LONG = 10  # seconds, an upper bound that is never reached
@@ -307,6 +307,40 @@ async def test_a_job_that_waits_for_its_next_attempt_is_due_now(errands: Errands
         await errands.result(job, timeout=LONG)
 
 
+@pytest.mark.parametrize("is_blocked", [False, True])
+async def test_a_retry_takes_back_what_was_asked_before(errands: Errands, is_blocked: bool) -> None:
+    """Of a job that went back to its queue before it heard that it is to be cancelled."""
+
+    @errands.task(name="work")
+    async def work() -> int:
+        return 7
+
+    async with errands:
+        job = await errands.add_task(work)
+        store = errands._engine.store
+        now = errands.now()
+        claim = Claim(
+            worker="gone",
+            queues=None,
+            tasks=["work"],
+            limit=1,
+            now=now,
+            lease=timedelta(seconds=60),
+        )
+        [running] = await store.claim(claim)
+        await errands.cancel(job)
+        back = running.released(now)
+        await store.save([back.blocked("limit:work") if is_blocked else back])
+        asked = await errands.job(job.id)
+        assert asked is not None
+        assert asked.is_cancelling
+
+        again = await errands.retry(job)
+        assert (State.QUEUED, False) == (again.state, again.is_cancelling)
+        async with errands.working():
+            assert 7 == await errands.result(job, timeout=LONG)
+
+
 async def test_all_that_failed_are_retried(errands: Errands) -> None:
     """And what was cancelled; what is done only if it is asked for."""
 
@@ -427,6 +461,45 @@ async def number_of_orders(errands: Errands) -> int:
     return len(await errands.orders())
 
 
+async def test_a_job_that_is_added_right_after_a_pause_does_not_start(errands: Errands) -> None:
+    """It would have been born claimed, by a worker that had not looked since."""
+
+    @errands.task
+    async def work() -> None: ...
+
+    async with errands.working():
+        await errands.result(await errands.add_task(work), timeout=LONG)
+        for _ in range(5):
+            await errands.pause("default")
+            jobs = await errands.add_tasks([(work,)] * 3)
+            assert [State.QUEUED] * 3 == await states(errands, jobs)
+            await errands.resume("default")
+            await asyncio.gather(*(errands.result(job, timeout=LONG) for job in jobs))
+
+
+async def test_a_group_is_cancelled_and_asked_for_again(errands: Errands) -> None:
+    """As it is, without a query."""
+
+    @errands.task
+    async def work() -> None: ...
+
+    async with errands:
+        for name in ("mine", "mine", "other"):
+            await errands.options(group=name, after=3600).add_task(work)
+        mine = await errands.group("mine")
+
+        assert 2 == await errands.cancel(mine)
+        assert (2, 0) == (
+            (await errands.group("mine")).cancelled,
+            (await errands.group("other")).ended,
+        )
+        assert 2 == await errands.retry(mine)
+        assert 0 == (await errands.group("mine")).ended
+        await errands.cancel(mine)
+        assert 2 == await errands.delete(mine)
+        assert 0 == (await errands.group("mine")).total
+
+
 async def test_a_pause_outlasts_a_restart(url: str) -> None:
     """Jobs that are born right after the start wait, too."""
     errands = Errands(url)
@@ -505,6 +578,28 @@ async def test_a_worker_has_as_many_slots_as_it_is_told(url: str) -> None:
             assert expected == max(most)
         with pytest.raises(ValueError, match="pause it"):
             await errands.set_slots(worker.worker, 0)
+
+
+async def test_a_worker_that_nobody_is_gets_no_orders(errands: Errands) -> None:
+    """A slip of the pen is told, with the names that there are; a queue may be meant ahead."""
+    async with errands:
+        async with errands.working():
+            await eventually(1, lambda: number_of_workers(errands))
+            [worker] = await errands.workers()
+            for order in (
+                errands.pause(worker="web-1"), errands.resume(worker="web-1"),
+                errands.set_slots("web-1", 5), errands.set_slots("web-1", None),
+            ):  # fmt: skip  # a list
+                with pytest.raises(UnknownWorker, match=f"'web-1'.*are: '{worker.worker}'"):
+                    await order
+            await errands.set_slots(worker.worker, 5)
+            await errands.pause("nobody's yet")
+        with pytest.raises(UnknownWorker, match=r"or no longer. There are: none\."):
+            await errands.pause(worker=f"{worker.worker}x")
+
+        assert {"queue", "slots"} == {order.kind for order in await errands.orders()}
+        await errands.set_slots(worker.worker, None)  # the worker has gone, and its order is there
+        assert ["queue"] == [order.kind for order in await errands.orders()]
 
 
 async def test_one_thing_is_paused_at_a_time(errands: Errands) -> None:

@@ -33,7 +33,7 @@ from stored_jobs import stored_at
 from errands import Errands, Job, Outcome, State
 from errands.errors import SchemaTooNew, StoreUnavailable
 from errands.stores import store_at
-from errands.stores.sqlite import _sql
+from errands.stores.sqlite import _schema
 
 APP = "apps_survival:app"
 KILLS = int(os.environ.get("KILLS", "5"))
@@ -554,9 +554,9 @@ def older(world: World, monkeypatch: pytest.MonkeyPatch) -> list[str]:
             return [(await errands.add_task(one, str(number))).id for number in range(20)]
 
     ids = asyncio.run(add())
-    monkeypatch.setattr(_sql, "VERSION", _sql.VERSION + 1)
+    monkeypatch.setattr(_schema, "VERSION", _schema.VERSION + 1)
     step = "alter table errands_jobs add column colour text default 'red'"
-    monkeypatch.setattr(_sql, "UPGRADES", {**_sql.UPGRADES, _sql.VERSION - 1: step})
+    monkeypatch.setattr(_schema, "UPGRADES", {**_schema.UPGRADES, _schema.VERSION - 1: step})
     return ids
 
 
@@ -577,7 +577,7 @@ async def test_a_file_of_an_older_version_is_upgraded(world: World, older: list[
         results = [await errands.result(job_id, timeout=LONGEST) for job_id in older]
 
     assert [str(number) for number in range(20)] == results
-    assert _sql.VERSION == schema(world)
+    assert _schema.VERSION == schema(world)
     assert [("red", 20)] == asked(world, "select colour, count(*) from errands_jobs group by 1")
 
 
@@ -588,7 +588,7 @@ async def test_many_may_upgrade_a_file_at_once(world: World, older: list[str]) -
     for store in stores:
         await store.__aexit__(None, None, None)
 
-    assert _sql.VERSION == schema(world)
+    assert _schema.VERSION == schema(world)
     assert len(older) == len(asked(world, "select colour from errands_jobs"))
 
 
@@ -597,14 +597,14 @@ async def test_an_upgrade_that_fails_leaves_the_file_as_it_was(
 ) -> None:
     """All of it or nothing; the older version can go on."""
     before = asked(world, "select * from errands_jobs")
-    newest = _sql.VERSION
-    half = f"{_sql.UPGRADES[newest - 1]}; alter table errands_nothing add column x"
-    monkeypatch.setattr(_sql, "UPGRADES", {newest - 1: half})
+    newest = _schema.VERSION
+    half = f"{_schema.UPGRADES[newest - 1]}; alter table errands_nothing add column x"
+    monkeypatch.setattr(_schema, "UPGRADES", {newest - 1: half})
     with pytest.raises(StoreUnavailable, match="errands_nothing"):
         await opened_and_closed(world)
     assert (newest - 1, before) == (schema(world), asked(world, "select * from errands_jobs"))
 
-    monkeypatch.setattr(_sql, "VERSION", newest - 1)
+    monkeypatch.setattr(_schema, "VERSION", newest - 1)
     async with Errands(world.url) as errands:
         assert len(older) == len(await errands.jobs())
 
@@ -615,9 +615,9 @@ async def test_a_file_of_a_newer_version_is_refused(
     """By the version before, after an upgrade; its jobs stay as they were."""
     await opened_and_closed(world)
     before = asked(world, "select * from errands_jobs")
-    monkeypatch.setattr(_sql, "VERSION", _sql.VERSION - 1)
+    monkeypatch.setattr(_schema, "VERSION", _schema.VERSION - 1)
 
-    with pytest.raises(SchemaTooNew, match=rf"has schema {_sql.VERSION + 1}.*install"):
+    with pytest.raises(SchemaTooNew, match=rf"has schema {_schema.VERSION + 1}.*install"):
         await opened_and_closed(world)
     assert len(older) == len(before)
     assert before == asked(world, "select * from errands_jobs")

@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial, wraps
 from types import ModuleType
 from typing import Any
 
 import pytest
+from compiled_modules import SOURCE, compiled
 
 from errands import Errands, Retry
-from errands._task import Task, Tasks, is_async, name_of
+from errands._function import name_of
+from errands._task import Task, Tasks
 from errands.errors import DuplicateTask, UnknownTask
-
-SOURCE = "def work(n=1):\n    return n\n"
-
-
-def compiled(source: str, filename: str, module: str) -> Any:
-    """The function `work` of a module that is made of `source`."""
-    scope: dict[str, Any] = {"__name__": module}
-    exec(compile(source, filename, "exec"), scope)
-    return scope["work"]
 
 
 @pytest.fixture
@@ -43,49 +36,6 @@ def test_a_declared_function_stays_itself(app: Errands) -> None:
         return 2 * n
 
     assert 8 == twice(4)
-
-
-def test_a_task_is_named_after_module_and_function() -> None:
-    """The name survives a restart, as stored jobs must."""
-
-    def inner() -> None: ...
-
-    assert f"{__name__}.test_a_task_is_named_after_module_and_function.<locals>.inner" == (
-        name_of(inner)
-    )
-    assert f"{__name__}.compiled" == name_of(compiled)
-
-
-@pytest.mark.parametrize("main", ["__main__", "__mp_main__"])
-def test_a_program_has_the_name_it_would_be_imported_under(
-    main: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """`python shop.py` and `uvicorn shop:app` mean the same task."""
-    module = ModuleType(main)
-    module.__file__ = "somewhere/shop.py"
-    monkeypatch.setitem(sys.modules, main, module)
-
-    assert "shop.work" == name_of(compiled(SOURCE, "somewhere/shop.py", main))
-
-
-def test_a_package_that_is_run_has_its_own_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`python -m shop.jobs` is `shop.jobs`, and `python -m shop` is `shop`."""
-    from importlib.machinery import ModuleSpec
-
-    module = ModuleType("__main__")
-    monkeypatch.setitem(sys.modules, "__main__", module)
-    module.__spec__ = ModuleSpec("shop.jobs", None)
-    assert "shop.jobs.work" == name_of(compiled(SOURCE, "jobs.py", "__main__"))
-
-    module.__spec__ = ModuleSpec("shop.__main__", None)
-    assert "shop.work" == name_of(compiled(SOURCE, "__main__.py", "__main__"))
-
-
-def test_what_is_typed_at_a_prompt_has_no_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Then its name is that of the module."""
-    monkeypatch.setitem(sys.modules, "__main__", ModuleType("__main__"))
-
-    assert "__main__.work" == name_of(compiled(SOURCE, "<stdin>", "__main__"))
 
 
 @pytest.mark.parametrize("nameless", [lambda: None, partial(print)])
@@ -244,8 +194,13 @@ def test_a_callable_without_a_hash_was_never_declared() -> None:
         ({"timeout": -1}, ValueError, "timeout=-1"),
         ({"timeout": float("nan")}, ValueError, "timeout=nan"),
         ({"timeout": "60"}, TypeError, "'60' is no length of time"),
+        ({"timeout": (1, 2, 3)}, ValueError, r"timeout=\(1, 2, 3\)"),
         ({"priority": "high"}, ValueError, "priority='high'"),
+        ({"priority": 2**63}, ValueError, "priority=9223372036854775808"),
         ({"queue": ""}, ValueError, "needs a name and a queue"),
+        ({"queue": 5}, ValueError, "needs a name and a queue"),
+        ({"queue": "a\0b"}, ValueError, "needs a name and a queue"),
+        ({"name": 5}, ValueError, "needs a name and a queue"),
         ({"retry": 3}, TypeError, "Retry"),
     ],
 )
@@ -260,31 +215,18 @@ def test_a_policy_that_could_never_be_meant_is_refused(
         app.task(**policy)(work)
 
 
-def test_a_coroutine_function_is_known_through_what_wraps_it() -> None:
-    """A partial, a decorator, an object that is called."""
+def test_a_generator_is_no_task(app: Errands) -> None:
+    """To call one runs nothing of it, and its jobs would be done without having run."""
 
-    async def work() -> None: ...
+    def plain() -> Iterator[int]:
+        yield 1
 
-    @wraps(work)
-    async def wrapper() -> None: ...
+    async def coroutine() -> AsyncIterator[int]:
+        yield 1
 
-    class Caller:
-        async def __call__(self) -> None: ...
-
-    class Plain:
-        def __call__(self) -> None: ...
-
-    waiting: list[Any] = [
-        work,
-        partial(work),
-        partial(partial(work)),
-        wrapper,
-        Caller(),
-        partial(Caller()),
-    ]
-    assert [True] * 6 == [is_async(function) for function in waiting]
-    plain: list[Any] = [print, partial(print), Plain(), lambda: None]
-    assert [False] * 4 == [is_async(function) for function in plain]
+    for generator in (plain, coroutine):
+        with pytest.raises(TypeError, match=r"is a generator, .* drop its yield"):
+            app.task(generator)
 
 
 def test_a_method_may_be_a_task(app: Errands) -> None:

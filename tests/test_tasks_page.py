@@ -29,7 +29,7 @@ def names(heading: str) -> set[str]:
 @pytest.mark.slow
 def test_the_program_runs(tmp_path: Path) -> None:
     """It tries again, tells of a failure, and adds once."""
-    [program] = blocks(PAGE, "python")
+    program, _ = blocks(PAGE, "python")
     (tmp_path / "main.py").write_text(program)
 
     output = run([sys.executable, "-W", "error", "main.py"], tmp_path)

@@ -87,6 +87,11 @@ def test_what_is_paused_is_named(order: Order, cure: str) -> None:
         (IDLE.gone(NOW), Obstacle.NOBODY, "None of 0 live workers works for the queue 'q'"),
         (replace(IDLE, tasks=("u",)), Obstacle.UNKNOWN, "knows the task 't'. Deploy the code"),
         (replace(IDLE, running=2), Obstacle.FULL, "2 jobs in 2 slots"),
+        (
+            replace(IDLE, running=1, processes=1, in_processes=1, process_tasks=("t",)),
+            Obstacle.FULL,
+            "All processes that would run it are busy: 1 job in 1 process.",
+        ),
     ],
 )
 def test_workers_that_do_not_take_it_are_why(

@@ -368,6 +368,10 @@ class UnreliableStore:
         """See `Store.secret`."""
         return await self._call("secret", self.inner.secret)
 
+    async def keep_secret(self, secret: bytes, *, is_over: bool) -> None:
+        """See `Store.keep_secret`."""
+        await self._call("keep_secret", lambda: self.inner.keep_secret(secret, is_over=is_over))
+
     async def now(self) -> datetime:
         """See `Store.now`."""
         return await self._call("now", self.inner.now)

@@ -15,8 +15,10 @@ from ._job import Attempt, Job, Outcome, Progress, State, new_id
 from ._limit import Limit, Limits, LimitUse, Rate
 from ._moving import Move, move
 from ._order import Order, OrderKind
+from ._redaction import Redaction
 from ._retry import Retry
-from ._runner import CurrentJob, Middleware, Next, current_job, progress
+from ._run import CurrentJob, current_job, progress
+from ._runner import Middleware, Next
 from ._schedule import Schedule
 from ._schedules import Schedules
 from ._service import Budget, ServiceState, ServiceStatus
@@ -66,6 +68,7 @@ __all__ = [
     "Query",
     "Rate",
     "Reason",
+    "Redaction",
     "Retry",
     "Schedule",
     "Schedules",

@@ -18,11 +18,18 @@ from ._grouping import Grouping
 from ._inspecting import Inspecting
 from ._job import Job
 from ._looking import Looking
-from ._options import DEFAULT, IfFailed, Options, Seconds, ids_of, seconds
+from ._options import DEFAULT, IfFailed, Options, ids_of
+from ._plain import Seconds, seconds
 from ._runner import Middleware
 from ._schedules import Schedules
 from ._serving import Serving
-from ._settings import Settings, require_bounds, require_numbers, require_queues
+from ._settings import (
+    Settings,
+    require_bounds,
+    require_layers,
+    require_numbers,
+    require_queues,
+)
 from ._steering import Steering
 from ._store import OnConflict, Store
 from .stores import store_at, without_password
@@ -63,6 +70,7 @@ class Errands(Declaring, Looking, Following, Grouping, Inspecting, Serving, Stee
 
     Raises:
         ValueError: if a number is out of its range, or the URL is of no store.
+        TypeError: if something is of another kind than it has to be.
     """
 
     def __init__(
@@ -90,13 +98,15 @@ class Errands(Declaring, Looking, Following, Grouping, Inspecting, Serving, Stee
         )  # fmt: skip  # a table
         require_queues("Errands", queues)
         require_bounds("Errands", max_queued or {})
+        require_layers("Errands", middleware := tuple(middleware))
+        _require_store(store)
         store = store or os.environ.get("ERRANDS_URL") or "sqlite:///errands.db"
         self._address = without_password(store) if isinstance(store, str) else type(store).__name__
         self._engine = Engine(
             store_at(store) if isinstance(store, str) else store,
             clock or Clock(),
             Settings(
-                middleware=tuple(middleware),
+                middleware=middleware,
                 keep=timedelta(seconds=seconds(keep)),
                 queues=None if queues is None else frozenset(queues),
                 slots=slots,
@@ -236,3 +246,15 @@ class Errands(Declaring, Looking, Following, Grouping, Inspecting, Serving, Stee
             changes["queues"] = frozenset(queues)
         async with self._engine.working(**changes):
             yield self
+
+
+def _require_store(store: object) -> None:
+    """Refuse what is neither a store, nor the URL of one, nor left out.
+
+    Raises:
+        TypeError: saying what to write.
+    """
+    if store is None or isinstance(store, str) or callable(getattr(store, "claim", None)):
+        return
+    url = f"sqlite:///{store}" if isinstance(store, os.PathLike) else "sqlite:///errands.db"
+    raise TypeError(f"Errands({store!r}): expected a store or the URL of one, as {url!r}")

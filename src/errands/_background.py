@@ -8,41 +8,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar, Token, copy_context
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from inspect import Signature
 from typing import Any, ParamSpec, overload
 
 from ._door import Door
 from ._engine import Engine
+from ._entry import Entry, batches, calls_of, stored_of, waiting_for_stored
 from ._finish import finish
+from ._function import called
 from ._handling import Handling
 from ._job import Job
 from ._local import LocalCall
-from ._options import DEFAULT, IfFailed, Options, Seconds, ids_of
+from ._options import DEFAULT, IfFailed, Options, ids_of
+from ._plain import Seconds
 from ._store import OnConflict
-from ._task import Declared, called
+from ._task import Declared
 from .errors import NoRequest, UnfitConnection
 
 P = ParamSpec("P")
 
 _current: ContextVar[BackgroundTasks | None] = ContextVar("errands_background", default=None)
-
-
-@dataclass(slots=True, eq=False)
-class _Entry:
-    """One addition: a job, or a call if the function was not declared."""
-
-    what: Job | LocalCall
-    options: Options = DEFAULT
-    survives: bool = False  # kept although the handler raises
-    only_then: bool = False  # and not kept if it does not
-    stored: Job | None = None
-
-    @property
-    def is_unstored(self) -> bool:
-        """Whether it is a job that the store is to have and does not."""
-        return isinstance(self.what, Job) and self.stored is None and not self.only_then
 
 
 class BackgroundTasks:
@@ -61,7 +48,7 @@ class BackgroundTasks:
         """Begin with nothing. Errors that are being handled now are none of the request's."""
         self._engine = engine
         self.enter_door(scope or {}, door)
-        self._entries: list[_Entry] = []
+        self._entries: list[Entry] = []
         self._has_jobs = self._is_closed = False  # jobs: to be stored, or stored
         self._handling = Handling()
 
@@ -191,8 +178,8 @@ class BackgroundTasks:
         self._entries = [entry for entry in self._entries if entry.survives]
         for entry in self._entries:
             entry.only_then = False
-        self._engine.locals.dismiss(_calls(dropped))
-        if stored := _stored(dropped):
+        self._engine.locals.dismiss(calls_of(dropped))
+        if stored := stored_of(dropped):
             await finish(self._engine.drop(stored))
 
     async def release(self) -> None:
@@ -227,7 +214,7 @@ class BackgroundTasks:
         """The handler has not raised: forget what was added for that case."""
         if self._entries:
             unneeded = [entry for entry in self._entries if entry.only_then]
-            self._engine.locals.dismiss(_calls(unneeded))
+            self._engine.locals.dismiss(calls_of(unneeded))
             self._entries = [entry for entry in self._entries if not entry.only_then]
 
     @property
@@ -247,7 +234,7 @@ class BackgroundTasks:
         """Show nothing: returned among FastHTML's components by habit."""
         return ""
 
-    def _add(self, entry: _Entry) -> Job | None:
+    def _add(self, entry: Entry) -> Job | None:
         if self._is_closed:
             self._handling.loop.call_soon_threadsafe(self._start_late, entry)
         else:
@@ -256,16 +243,16 @@ class BackgroundTasks:
 
     def _entry(
         self, options: Options, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> _Entry:
+    ) -> Entry:
         survives = self.failure() is not None
         if self._engine.tasks.of(called(function)) is not None:
             self._has_jobs = True
             job = self._engine.make(options, function, args, kwargs)
-            return _Entry(job, options, survives)
+            return Entry(job, options, survives)
         if options != DEFAULT:
             self._engine.make(options, function, args, kwargs)  # says that it was not declared
         self._engine.locals.admit()
-        return _Entry(LocalCall(function, args, kwargs, copy_context()), options, survives)
+        return Entry(LocalCall(function, args, kwargs, copy_context()), options, survives)
 
     async def _release(self) -> None:
         ready = self._taken()
@@ -274,27 +261,27 @@ class BackgroundTasks:
         finally:  # what the store refuses is no reason to lose the rest
             self._start(ready)
 
-    def _taken(self) -> list[_Entry]:
+    def _taken(self) -> list[Entry]:
         ready = [entry for entry in self._entries if not entry.only_then]
         self._entries = [entry for entry in self._entries if entry.only_then]
         return ready
 
-    def _start(self, ready: list[_Entry]) -> None:
+    def _start(self, ready: list[Entry]) -> None:
         if self._has_jobs:
-            self._engine.start(_stored(ready))
-        if calls := _calls(ready):
+            self._engine.start(stored_of(ready))
+        if calls := calls_of(ready):
             self._engine.locals.start(calls)
 
-    async def _store(self, entries: list[_Entry]) -> None:
-        for batch in _batches([entry for entry in entries if entry.is_unstored]):
+    async def _store(self, entries: list[Entry]) -> None:
+        for batch in batches([entry for entry in entries if entry.is_unstored]):
             jobs = [entry.what for entry in batch if isinstance(entry.what, Job)]
             if any(job.waits_for for job in jobs):
-                jobs = [_waiting_for_stored(job, [*self._entries, *entries]) for job in jobs]
+                jobs = [waiting_for_stored(job, [*self._entries, *entries]) for job in jobs]
             on_conflict = batch[0].options.on_conflict
             for entry, job in zip(batch, await self._engine.hold(jobs, on_conflict), strict=True):
                 entry.stored = job
 
-    def _start_late(self, entry: _Entry) -> None:
+    def _start_late(self, entry: Entry) -> None:
         """Added by something that outlived the request."""
         late = BackgroundTasks(self._engine, self.scope, self.door)
         late._entries.append(entry)
@@ -323,33 +310,3 @@ class AddingLater:
         self._background._add(entry)
         assert isinstance(entry.what, Job)
         return entry.what
-
-
-def _batches(entries: list[_Entry]) -> list[list[_Entry]]:
-    """Entries that are to be stored together: whoever waits for a job, with it or after it."""
-    batches: dict[tuple[int, OnConflict], list[_Entry]] = {}
-    level = 0
-    for entry in entries:
-        level += bool(entry.options.waits_for) and bool(batches)
-        batches.setdefault((level, entry.options.on_conflict), []).append(entry)
-    return list(batches.values())
-
-
-def _waiting_for_stored(job: Job, entries: list[_Entry]) -> Job:
-    """The job, waiting for what is stored in the place of those that it was to wait for."""
-    stored = {
-        entry.what.id: entry.stored.id
-        for entry in entries
-        if isinstance(entry.what, Job) and entry.stored
-    }
-    return replace(job, waits_for=tuple(stored.get(each, each) for each in job.waits_for))
-
-
-def _calls(entries: list[_Entry]) -> list[LocalCall]:
-    return [entry.what for entry in entries if isinstance(entry.what, LocalCall)]
-
-
-def _stored(entries: list[_Entry]) -> list[Job]:
-    """The jobs that are in the store by these entries; not those that had their keys before."""
-    pairs = [(entry.what, entry.stored) for entry in entries]
-    return [job for what, job in pairs if job and isinstance(what, Job) and job.id == what.id]

@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from ._function import awaited_by_itself
 from ._job import Job, Progress
 from ._task import Task
 from .errors import NotSerializable, RunStopped
@@ -46,9 +47,10 @@ async def call(task: Task, job: Job, executors: Executors, tell: Tell, *, is_wra
         return _read(task, kept) if is_wrapped and kept.note is None else kept
     args, kwargs = task.codec.load(job.payload)
     if task.place == "thread":
-        return await executors.threads.run_named(task.name, task.function, *args, **kwargs)
+        value = await executors.threads.run_named(task.name, task.function, *args, **kwargs)
+        return awaited_by_itself(task.name, value)
     value = task.function(*args, **kwargs)
-    return await value if task.is_async else value
+    return await value if task.is_async else awaited_by_itself(task.name, value)
 
 
 async def _by_process(task: Task, job: Job, processes: Processes, tell: Tell) -> Kept:

@@ -31,14 +31,15 @@ async def cancel(engine: Engine, jobs: Sequence[Job], now: datetime) -> Collecti
 
 async def retry(engine: Engine, jobs: Sequence[Job], now: datetime) -> Collection[str]:
     """Queue them again, but for those that run or are kept back; the ids of the others."""
-    again = [
-        job.retried(now)
-        for job in jobs
-        if job.state is not State.RUNNING and job.blocked_by is None
-    ]
+    again = [job.retried(now) for job in jobs if is_retried(job)]
     saved = await engine.store.save(again) if again else set()
     engine.hooks.tell("queued", [job for job in again if job.id in saved])
     return saved
+
+
+def is_retried(job: Job) -> bool:
+    """Whether a retry changes it: what is asked to be cancelled, and does not run, no longer is."""
+    return job.state is not State.RUNNING and (job.blocked_by is None or job.is_cancelling)
 
 
 async def delete(engine: Engine, jobs: Sequence[Job], now: datetime) -> Collection[str]:

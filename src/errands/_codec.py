@@ -8,15 +8,15 @@ one. What could come back as something else is refused when the job is added.
 from __future__ import annotations
 
 import inspect
-import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import fields, is_dataclass
 from pathlib import PurePath
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any
 
 import msgspec
 
+from ._loss import is_loosely_typed, lost, not_finite
+from ._plain import shown
 from .errors import NotSerializable
 
 KEYWORD = inspect.Parameter.KEYWORD_ONLY
@@ -24,8 +24,6 @@ MANY = inspect.Parameter.VAR_POSITIONAL
 NAMED = inspect.Parameter.VAR_KEYWORD
 POSITIONAL = inspect.Parameter.POSITIONAL_ONLY
 
-LOOSE = (Any, object, inspect.Parameter.empty, list, dict, tuple, set, frozenset)
-SCALARS = (str, int, float, bool, type(None))
 ADVICE = "Pass what JSON knows, such as an id, or annotate the parameter with its type."
 
 
@@ -47,7 +45,7 @@ class Codec:
         self._parameters = list(self._signature.parameters.values())
         hints = _hints(function)
         self._types = {p.name: hints.get(p.name, Any) for p in self._parameters}
-        self._loose = [p.name for p in self._parameters if _is_loose(self._types[p.name])]
+        self._loose = [p.name for p in self._parameters if is_loosely_typed(self._types[p.name])]
         self._struct = self._build()
         self._decoder = msgspec.json.Decoder(self._struct, dec_hook=_rich)
         self._plain = not any(p.kind in (POSITIONAL, MANY, NAMED) for p in self._parameters)
@@ -130,7 +128,7 @@ class Codec:
             text = ENCODER.encode(value)
         except (TypeError, ValueError, OverflowError, RecursionError) as error:
             raise NotSerializable(f"{where}: {error}") from None
-        if b"null" in text and (number := _not_finite(value)) is not None:  # as JSON would have it
+        if b"null" in text and (number := not_finite(value)) is not None:  # as JSON would have it
             raise NotSerializable(
                 f"the result of {self._name} cannot be kept: JSON has no {number}"
             )
@@ -190,7 +188,7 @@ class Codec:
 
     def _loss(self, name: str, before: Any, after: Any) -> str | None:
         many = self._signature.parameters[name].kind is MANY  # a tuple by its nature
-        return _lost(list(before) if many else before, after, name in self._loose)
+        return lost(list(before) if many else before, after, name in self._loose)
 
     def _refused(self, bound: Mapping[str, Any], error: Exception) -> NotSerializable:
         """Find out which argument it was: encoding stops at the first one, without a name."""
@@ -203,7 +201,7 @@ class Codec:
         return self._refusal(name, bound.get(name), f"it does not fit {self._signature}: {error}")
 
     def _refusal(self, name: str, value: object, reason: str) -> NotSerializable:
-        return NotSerializable(f"{self._name}: {name}={_short(value)}: {reason}. {ADVICE}")
+        return NotSerializable(f"{self._name}: {name}={shown(value)}: {reason}. {ADVICE}")
 
 
 def _hints(function: Callable[..., Any]) -> dict[str, Any]:
@@ -229,79 +227,6 @@ def _closure(function: Callable[..., Any]) -> Mapping[str, Any]:
         return {}
 
 
-def _is_loose(kind: Any, seen: frozenset[Any] = frozenset()) -> bool:
-    """Whether values under this annotation come back, at some place, as whatever JSON made."""
-    if kind in LOOSE:
-        return True
-    if get_origin(kind) is Literal or kind in seen:
-        return False
-    inner = [*get_args(kind), *(_hints_of(kind) if isinstance(kind, type) else ())]
-    return any(_is_loose(k, seen | {kind}) for k in inner)
-
-
-def _hints_of(kind: type) -> list[Any]:
-    if kind.__module__ == "builtins":
-        return []
-    try:
-        return list(get_type_hints(kind).values())
-    except (NameError, TypeError):  # a name that only the type checker sees
-        return []
-
-
-def _lost(before: Any, after: Any, is_loose: bool) -> str | None:
-    """What a value lost on its way through JSON, in words, or `None`.
-
-    Args:
-        is_loose: The annotation does not say it all, so that containers may have changed, too.
-    """
-    if _is_equal(before, after):
-        return None
-    if isinstance(before, float) and not math.isfinite(before):
-        return f"JSON has no {before}"
-    changed = isinstance(after, SCALARS) and not isinstance(before, SCALARS)
-    if is_loose and not changed:
-        changed = isinstance(after, list) and not isinstance(before, list)
-        changed = changed or (isinstance(after, dict) and not isinstance(before, Mapping))
-    if changed:
-        return f"a {type(before).__name__} would come back as {type(after).__name__}"
-    if isinstance(before, Mapping) and isinstance(after, Mapping) and before.keys() != after.keys():
-        return "its keys would come back as text"
-    there = _parts(after)
-    pairs = ((part, there[at]) for at, part in _parts(before).items() if at in there)
-    return next((loss for pair in pairs if (loss := _lost(*pair, is_loose))), None)
-
-
-def _is_equal(before: Any, after: Any) -> bool:
-    """Whether it came back as it went in; a type whose values cannot be compared never did."""
-    try:
-        return type(before) is type(after) and bool(before == after)
-    except Exception:  # noqa: BLE001  # whatever their `__eq__` does
-        return False
-
-
-def _not_finite(value: Any) -> float | None:
-    if isinstance(value, float):
-        return None if math.isfinite(value) else value
-    return next(
-        (n for part in _parts(value).values() if (n := _not_finite(part)) is not None), None
-    )
-
-
-def _parts(value: Any) -> Mapping[Any, Any]:
-    """What a container, a dataclass, a struct or a model is made of, by name or place."""
-    if isinstance(value, Mapping):
-        return value
-    if isinstance(value, (list, tuple)):
-        return dict(enumerate(value))
-    if isinstance(value, (set, frozenset)):
-        return dict(enumerate(sorted(value, key=repr)))
-    if is_dataclass(value):
-        return {f.name: getattr(value, f.name) for f in fields(value)}
-    if isinstance(value, msgspec.Struct):
-        return {name: getattr(value, name) for name in value.__struct_fields__}
-    return vars(value) if hasattr(value, "model_dump") else {}
-
-
 def _plain(value: Any) -> Any:
     """What msgspec does not know: pydantic models, by their shape, and paths."""
     if hasattr(value, "model_dump"):
@@ -319,11 +244,6 @@ def _rich(kind: Any, value: Any) -> Any:
     if isinstance(kind, type) and issubclass(kind, PurePath):
         return kind(value)
     raise TypeError(f"{kind!r} cannot be read from JSON")
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}…"
 
 
 def _text(value: object) -> str:

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from ._function import is_same
 from ._schedule import Schedule
 from ._spec import Spec
-from ._task import Task, Tasks, is_same
+from ._task import Task, Tasks
 from .errors import DuplicateSchedule, PayloadTooLarge
 
 

@@ -8,11 +8,12 @@ from typing import Any, ParamSpec, TypeVar, cast, overload
 
 from ._declared import Declaration, require_spec
 from ._engine import Engine
+from ._function import name_of
 from ._limit import Limit, Rate, limits_of
-from ._options import Seconds, seconds
+from ._plain import Seconds, seconds
 from ._retry import Retry
 from ._spec import Spec
-from ._task import Declared, Place, Task, name_of
+from ._task import Declared, Place, Task
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -84,7 +85,7 @@ class Declaring:
         def declare(function: Callable[..., Any]) -> Callable[..., Any]:
             if not callable(function):
                 raise TypeError(f"a task is a function, not {function!r}")
-            soft, hard = timeout if isinstance(timeout, tuple) else (timeout, None)
+            soft, hard = _pair(timeout)
             task = Task(
                 name=name or name_of(function),
                 function=function,
@@ -129,3 +130,12 @@ class Declaring:
             return cast("Declared[P, R]", function)
 
         return declare
+
+
+def _pair(timeout: Any) -> tuple[Seconds | None, Seconds | None]:
+    """When a function is told to end, and when it is ended."""
+    if not isinstance(timeout, tuple):
+        return timeout, None
+    if len(timeout) != 2:
+        raise ValueError(f"timeout={timeout!r}: expected seconds, or two of them, as in (30, 35)")
+    return timeout

@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 
 from ._clock import Clock
 from ._job import Job, Outcome, State
-from ._runner import Run, not_committed
+from ._run import Run
+from ._runner import not_committed
 from ._store import Store
 from ._supervisor import Patience
 from ._task import Task

@@ -51,7 +51,6 @@ class Engine(Intake):
         self._kept_services: Services | None = None
         self._supervisor: asyncio.Task[None] | None = None
         self._aside = Aside(partial(self.working, aside=True))
-        self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
     def is_open(self) -> bool:
@@ -182,6 +181,11 @@ class Engine(Intake):
         self.declared.declare(name, self.task_of(declaration.function), declaration)
         if self._scheduler is not None:  # as in a notebook
             self._scheduler.adopt(self._declared)
+
+    async def heed(self) -> None:
+        """Have our worker, if there is one, know of the orders in the store from now on."""
+        if self._worker is not None:
+            await self._worker.heed()
 
     def wake_scheduler(self) -> None:
         """Have our scheduler, if we are at work, see at once what has changed."""

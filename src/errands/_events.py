@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import suppress
 
+from ._changing import look
 from ._engine import Engine
 from ._group import Group
 from ._job import Job
+from ._pace import Pace
 
 POLL = (0.1, 0.5)  # seconds between two looks at a job that another process runs: first, longest
 GROUP_POLL = (0.1, 1.0)  # the same for a group: to count it costs more
@@ -20,22 +21,18 @@ async def events(engine: Engine, job_id: str) -> AsyncGenerator[Job, None]:
     What this process stores wakes us at once; what others store is seen at the next look.
     """
     last: Job | None = None
-    wait, longest = POLL
+    pace = Pace(*POLL)
     with engine.watching(job_id) as changed:
         while True:
             changed.clear()
-            job = await engine.store.get(job_id)
-            if job is None:
-                raise LookupError(f"there is no job {job_id!r}, or no longer")
+            job = await look(engine, job_id)
             if last is None or _shown(job) != _shown(last):
-                last, wait = job, POLL[0]
+                last = job
+                pace.begin_anew()
                 yield job
             if job.is_final:
                 return
-            with suppress(TimeoutError):
-                async with asyncio.timeout(wait):
-                    await changed.wait()
-            wait = min(wait * 1.5, longest)
+            await pace.wait(changed)
 
 
 async def group_events(engine: Engine, name: str) -> AsyncGenerator[Group, None]:
@@ -44,7 +41,7 @@ async def group_events(engine: Engine, name: str) -> AsyncGenerator[Group, None]
     A group whose jobs change all the time is looked at no more often than one that rests.
     """
     last: Group | None = None
-    wait, longest = GROUP_POLL
+    pace, nobody_tells = Pace(*GROUP_POLL), asyncio.Event()  # since jobs are told by their ids
     while True:
         group = await engine.store.group(name)
         if last is not None and last.total and not group.total:
@@ -54,8 +51,7 @@ async def group_events(engine: Engine, name: str) -> AsyncGenerator[Group, None]
             yield group
         if group.is_final:
             return
-        await asyncio.sleep(wait)  # nobody wakes us: jobs are told by their ids
-        wait = min(wait * 1.5, longest)
+        await pace.wait(nobody_tells)
 
 
 def _shown(job: Job) -> tuple[object, ...]:

@@ -13,8 +13,8 @@ from ._engine import Engine
 from ._events import events, group_events
 from ._group import Group
 from ._job import Job, id_of
-from ._options import Seconds, seconds
 from ._parents import value_of
+from ._plain import Seconds, seconds
 from ._results import wait_or_202
 from .errors import SetupError
 

@@ -35,6 +35,9 @@ class Heartbeat:
         version: That of Errands.
         tasks: The names of those that it knows, services among them; sorted.
         gone_at: When it stopped, or was found dead; `None` while it lives.
+        processes: How many jobs it runs side by side in processes of their own, at the most.
+        in_processes: How many did when it was seen.
+        process_tasks: The names of the tasks whose jobs run there, sorted.
         log: The last lines of each of its services, the oldest first: at most 20 of each.
     """
 
@@ -49,17 +52,32 @@ class Heartbeat:
     seen_at: datetime
     tasks: tuple[str, ...] = ()
     gone_at: datetime | None = None
+    processes: int = 0
+    in_processes: int = 0
+    process_tasks: tuple[str, ...] = ()
     log: tuple[LogLine, ...] = ()
 
     def seen(
-        self, now: datetime, *, running: int, slots: int, log: tuple[LogLine, ...] = ()
+        self,
+        now: datetime,
+        *,
+        running: int,
+        slots: int,
+        in_processes: int = 0,
+        log: tuple[LogLine, ...] = (),
     ) -> Heartbeat:
-        """Alive now, with so many jobs running in so many slots, and what services logged."""
-        return replace(self, running=running, slots=slots, log=log, seen_at=now)
+        """Alive now, with so many jobs running in so many slots, and some of them in processes.
+
+        Args:
+            log: What its services have logged by now.
+        """
+        return replace(
+            self, running=running, slots=slots, in_processes=in_processes, log=log, seen_at=now
+        )
 
     def gone(self, now: datetime) -> Heartbeat:
         """Stopped, or found dead: nothing runs there any more."""
-        return replace(self, running=0, gone_at=now)
+        return replace(self, running=0, in_processes=0, gone_at=now)
 
     def is_alive(self, now: datetime) -> bool:
         """Whether it has not gone, and was seen within the last 20 seconds."""
@@ -68,3 +86,7 @@ class Heartbeat:
     def takes(self, queue: str, task: str) -> bool:
         """Whether it would claim jobs of this task from this queue."""
         return task in self.tasks and (self.queues is None or queue in self.queues)
+
+    def has_process_for(self, task: str) -> bool:
+        """Whether no job of this task would have to wait for a process, when it was seen."""
+        return task not in self.process_tasks or self.in_processes < self.processes

@@ -47,7 +47,7 @@ class Helm:
         self._worker, self._runs, self._own_slots = worker, runs, slots
         self._all_runs = [runs]
         self._orders: dict[tuple[str, str], Order] = {}
-        self._rung = asyncio.Event()
+        self._rung, self._looking = asyncio.Event(), asyncio.Lock()
         self.slots = slots
 
     def steer(self, runs: Runs) -> None:
@@ -70,16 +70,8 @@ class Helm:
 
     async def look(self) -> None:
         """Read the orders, and obey them."""
-        orders = await self._patience.until_done(self._store.orders)
-        self._orders = {(order.kind, order.name): order for order in orders}
-        asked = self._orders.get(("slots", self._worker))
-        self.slots = self._own_slots if asked is None or asked.value is None else asked.value
-        is_resting = ("worker", self._worker) in self._orders
-        self._runs.resize(0 if is_resting else self.slots)
-        if any(runs.is_busy for runs in self._all_runs):
-            ids = await self._patience.until_done(lambda: self._store.cancelling(self._worker))
-            for runs in self._all_runs:
-                runs.cancel(ids)
+        async with self._looking:  # what was read before is not to come after it
+            await self._look()
 
     def is_paused(self, job: Job) -> bool:
         """Whether the job is not to start, as far as we know."""
@@ -99,6 +91,18 @@ class Helm:
             back = [job.postponed(until) for job in later]
             await self._patience.until_done(lambda: self._store.save(back))
         return [job for job in claimed if not self._has_paused_key(job)]
+
+    async def _look(self) -> None:
+        orders = await self._patience.until_done(self._store.orders)
+        self._orders = {(order.kind, order.name): order for order in orders}
+        asked = self._orders.get(("slots", self._worker))
+        self.slots = self._own_slots if asked is None or asked.value is None else asked.value
+        is_resting = ("worker", self._worker) in self._orders
+        self._runs.resize(0 if is_resting else self.slots)
+        if any(runs.is_busy for runs in self._all_runs):
+            ids = await self._patience.until_done(lambda: self._store.cancelling(self._worker))
+            for runs in self._all_runs:
+                runs.cancel(ids)
 
     def _has_paused_key(self, job: Job) -> bool:
         return job.key is not None and ("key", job.key) in self._orders

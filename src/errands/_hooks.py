@@ -12,8 +12,8 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterable
 from typing import Any, Literal, get_args
 
+from ._function import is_async
 from ._job import Job, Outcome, State
-from ._task import is_async
 from .executors.thread import Threads
 
 logger = logging.getLogger("errands.hooks")
@@ -115,7 +115,14 @@ class Hooks:
                 await hook(job)
             else:
                 await self._threads.run(hook, job)
-        except (Exception, SystemExit):
+        except (KeyboardInterrupt, GeneratorExit):  # meant for the process, or for us
+            raise
+        except BaseException as error:
+            telling = asyncio.current_task()
+            if isinstance(error, asyncio.CancelledError):
+                if self._begun is None or telling is None:  # by `end`
+                    raise
+                telling.uncancel()  # it cancelled itself, and others are to be told
             name = getattr(hook, "__qualname__", repr(hook))
             logger.exception("hook %s failed at %r of job %s (%s)", name, event, job.id, job.task)
 

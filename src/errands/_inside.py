@@ -24,10 +24,11 @@ from typing import Any
 from ._bounds import Alarm, memory
 from ._codec import Codec
 from ._finishing import Finishing
+from ._function import awaited_by_itself, is_async
 from ._job import Job
 from ._reference import Reference
-from ._runner import Run, begin, told
-from ._task import is_async
+from ._run import Run, begin
+from ._runner import told
 from .errors import NotSerializable, SetupError
 from .executors._part import Part, play
 from .executors._records import Teller, set_levels, tell_all
@@ -177,7 +178,9 @@ class _Inside:
             args, kwargs = codec.load(work.job.payload)
             with memory(work.max_memory), alarm:
                 value = function(*args, **kwargs)
-                if is_async(function):
+                if not is_async(function):
+                    awaited_by_itself(work.task, value)
+                else:
                     value = asyncio.run(self._awaited(value, work.timeout, clock))
             if alarm.has_rung or clock.is_over:  # it was told, and went on
                 raise TimeoutError(late)

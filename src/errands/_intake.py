@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import Any
 
 from ._clock import Clock
+from ._function import called
 from ._historian import Historian
 from ._hooks import Hooks, event_of
 from ._job import Job, State
@@ -21,9 +22,9 @@ from ._service import Service
 from ._settings import Settings
 from ._store import OnConflict, Store
 from ._supervisor import Patience
-from ._task import Named, Task, Tasks, called
+from ._task import Named, Task, Tasks
 from ._worker import Worker
-from .errors import NotOpen, StoreUnavailable, UnknownTask
+from .errors import NotOpen, SetupError, StoreUnavailable, UnknownTask
 
 logger = logging.getLogger("errands")
 
@@ -46,6 +47,7 @@ class Intake:
         self._worker: Worker | None = None
         self._historian: Historian | None = None
         self._opened = 0
+        self._loop: asyncio.AbstractEventLoop | None = None  # the one it was opened in
         self._strays: set[asyncio.Task[None]] = set()
         self._watchers: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
 
@@ -55,7 +57,18 @@ class Intake:
 
         Raises:
             NotOpen: if it is closed.
+            SetupError: in another event loop than the one it was opened in.
         """
+        store = self._store_anywhere
+        if asyncio.get_running_loop() is not self._loop:
+            raise SetupError(
+                "this Errands is open in another event loop, as of the application around this "
+                "thread: here `await errands.add_task(…)` works, and nothing else"
+            )
+        return store
+
+    @property
+    def _store_anywhere(self) -> Store:
         if not self._opened:
             raise NotOpen(
                 "the store is closed: call setup_errands(app, errands), or work inside "
@@ -105,7 +118,13 @@ class Intake:
         return task
 
     async def add(self, jobs: Sequence[Job], on_conflict: OnConflict = "keep") -> list[Job]:
-        """Store jobs, and start at once those for which a slot is free here."""
+        """Store jobs, and start at once those for which a slot is free here.
+
+        In another event loop, as a plain function in a thread may have one, it is done in ours.
+        """
+        if self._opened and asyncio.get_running_loop() is not (ours := self._loop) and ours:
+            there = asyncio.run_coroutine_threadsafe(self.add(jobs, on_conflict), ours)
+            return await asyncio.wrap_future(there)
         coming = await self._room.take(self.store, jobs)
         try:
             return await self._add(jobs, on_conflict)
@@ -141,9 +160,10 @@ class Intake:
 
         They are queued, since nothing may start before the commit, of which nobody tells us.
         """
-        coming = await self._room.take(self.store, jobs)
+        store = self._store_anywhere  # the connection belongs to whoever calls
+        coming = await self._room.take(store, jobs)
         try:
-            return await self.store.add_within(connection, jobs, on_conflict)
+            return await store.add_within(connection, jobs, on_conflict)
         finally:
             self._room.came(coming)
 

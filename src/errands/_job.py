@@ -10,12 +10,15 @@ job and the time, and answers with the job as it then is.
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from dataclasses import MISSING, dataclass, fields
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Self
+
+from ._plain import kept
 
 HISTORY = 20  # attempts that a job remembers
 LOST = "its worker was lost"  # what an attempt says whose lease ran out
@@ -60,6 +63,20 @@ class Progress:
     done: float
     total: float | None = None
     text: str | None = None
+
+    @classmethod
+    def of(cls, done: Any, total: Any = None, text: Any = None) -> Self:
+        """As a task tells it: with numbers of whatever library, and with any text.
+
+        Raises:
+            TypeError: if `done` or `total` is no number.
+            ValueError: if one of them is not finite.
+        """
+        return cls(
+            _number("done", done),
+            None if total is None else _number("total", total),
+            None if text is None else kept(str(text)),
+        )
 
     @property
     def fraction(self) -> float | None:
@@ -292,6 +309,17 @@ class Job:
         started_at = self.started_at or now
         ended = Attempt(self.attempt, self.worker or "", started_at, now, outcome, error)
         return (*self.history[1 - HISTORY :], ended)
+
+
+def _number(name: str, value: Any) -> float:
+    if type(value) not in (int, float):
+        try:
+            value = float(value)
+        except (TypeError, ValueError):
+            raise TypeError(f"progress({name}={value!r}): expected a number") from None
+    if not math.isfinite(value):
+        raise ValueError(f"progress({name}={value!r}): expected a finite number")
+    return value  # type: ignore[no-any-return]  # an int or a float
 
 
 DEFAULTS = {field.name: field.default for field in fields(Job) if field.default is not MISSING}

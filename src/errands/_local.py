@@ -14,7 +14,7 @@ from contextvars import Context
 from functools import partial
 from typing import Any, NamedTuple
 
-from ._task import is_async
+from ._function import is_async
 from .errors import QueueFull
 from .executors.thread import Threads
 
@@ -119,18 +119,31 @@ class Locals:
             elif is_here:
                 await call.function(*call.args, **call.kwargs)
             else:
-                coroutine = call.function(*call.args, **call.kwargs)
-                loop = asyncio.get_running_loop()
-                await loop.create_task(coroutine, context=call.context, name=call.name)
+                loop, error = asyncio.get_running_loop(), _error_of(call)
+                if raised := await loop.create_task(error, context=call.context, name=call.name):
+                    raise raised
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if task is None or task in self._cancelled:
                 raise
             task.uncancel()  # it cancelled itself, and is not the last of its request
             logger.warning("local task %s cancelled itself", call.name)
-        except (Exception, SystemExit):  # nobody is left who could be told otherwise
+        except (KeyboardInterrupt, GeneratorExit):  # meant for the process, or for us
+            raise
+        except BaseException:  # nobody is left who could be told otherwise
             logger.exception("local task %s failed", call.name)
 
     def _ended(self, row: asyncio.Task[None]) -> None:
         self._cancelled.discard(row)
         self.pending -= len(self._rows.pop(row))
+
+
+async def _error_of(call: LocalCall) -> BaseException | None:
+    """What the coroutine raises; a task of asyncio that raises `SystemExit` ends the process."""
+    try:
+        await call.function(*call.args, **call.kwargs)
+    except (KeyboardInterrupt, GeneratorExit, asyncio.CancelledError):
+        raise
+    except BaseException as error:  # noqa: BLE001  # it is the answer
+        return error
+    return None

@@ -11,7 +11,7 @@ from ._heartbeat import Heartbeat
 from ._history import KEPT, MINUTE, STEPS, Tally
 from ._job import Job, State, id_of
 from ._limit import LimitUse
-from ._options import Seconds, seconds
+from ._plain import Seconds, seconds
 from ._results import result
 from ._schedule import Schedule
 from ._spec import Spec
@@ -25,9 +25,9 @@ class Looking:
 
     _engine: Engine
 
-    async def job(self, job_id: str) -> Job | None:
-        """The job of this id, if it is still kept."""
-        return await self._engine.store.get(job_id)
+    async def job(self, job: Job | str, /) -> Job | None:
+        """The job of this id as it is now, if it is still kept; of a job, the same of its id."""
+        return await self._engine.store.get(id_of(job))
 
     async def jobs(
         self,

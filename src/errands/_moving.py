@@ -37,6 +37,8 @@ class Move:
         differences: What is not alike, a sentence for each schedule and for the first 100 jobs.
         schedules: How many schedules the source has.
         schedules_copied: Those that were added to the target.
+        keeps_links: Whether the target has the secret of the source, so that the signed links
+            which were made to its jobs are good.
     """
 
     copied: int
@@ -46,6 +48,7 @@ class Move:
     differences: tuple[str, ...]
     schedules: int = 0
     schedules_copied: int = 0
+    keeps_links: bool = True
 
     @property
     def jobs(self) -> int:
@@ -97,11 +100,14 @@ async def move(source: str, target: str, *, force: bool = False, tell: Tell = _u
         if not force:
             await _require_rest(old, without_password(source))
             await _require_rest(new, without_password(target))
+        # where there are no jobs nobody has links to them, and so its own secret is not needed
+        await new.keep_secret(await old.secret(), is_over=not await new.count())
         copied, skipped = await _copy(old, new, tell)
         schedules_copied = await _copy_schedules(old, new)
         checksums, differences = await _compare(old, new)
         schedules, others = await _compare_schedules(old, new)
         counts = await old.count(), await new.count()
+        keeps_links = await old.secret() == await new.secret()
     return Move(
         copied=copied,
         skipped=skipped,
@@ -110,6 +116,7 @@ async def move(source: str, target: str, *, force: bool = False, tell: Tell = _u
         differences=(*others, *differences),
         schedules=schedules,
         schedules_copied=schedules_copied,
+        keeps_links=keeps_links,
     )
 
 

@@ -9,14 +9,12 @@ from typing import Any, Literal, get_args
 
 from ._clock import whole
 from ._job import NEVER, WAITING, Job, new_id
+from ._plain import BYTES, LONGEST, Seconds, is_text, is_whole, seconds, shown
 from ._store import OnConflict
 from ._task import Task
 from .errors import PayloadTooLarge
 
-Seconds = float | timedelta
 IfFailed = Literal["cancel", "run"]
-
-LONGEST = 1e10  # seconds, some 300 years: no date is out of range
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,27 +50,30 @@ class Options:
 
         Raises:
             ValueError: naming the option.
+            TypeError: if `after` or `at` is no time.
         """
         if self.after is not None and self.at is not None:
             raise ValueError("options(after=…, at=…): one of the two says when")
         if self.after is not None and not 0 <= seconds(self.after) <= LONGEST:
             raise ValueError(f"options(after={self.after!r}): expected 0 to {LONGEST:g} seconds")
+        if not isinstance(self.at, datetime | None):
+            raise TypeError(f"options(at={self.at!r}): expected an aware datetime")
         if self.at is not None and self.at.tzinfo is None:
             raise ValueError(f"options(at={self.at!r}): which time zone? Pass an aware datetime")
         if self.on_conflict not in get_args(OnConflict):
             expected = ", ".join(get_args(OnConflict))
             raise ValueError(f"options(on_conflict={self.on_conflict!r}): expected {expected}")
-        if self.priority is not None and not isinstance(self.priority, int):
+        if self.priority is not None and not is_whole(self.priority):
             raise ValueError(f"options(priority={self.priority!r}): expected a whole number")
-        if self.key is not None and not is_text(self.key):
-            raise ValueError(f"options(key={self.key!r}): a key is text, not empty, without NUL")
-        if self.queue is not None and not is_text(self.queue):
-            raise ValueError(f"options(queue={self.queue!r}): a queue has a name, without NUL")
         if self.if_failed not in get_args(IfFailed):
             expected = ", ".join(get_args(IfFailed))
             raise ValueError(f"options(if_failed={self.if_failed!r}): expected {expected}")
-        if self.group is not None and not is_text(self.group):
-            raise ValueError(f"options(group={self.group!r}): a group has a name, without NUL")
+        for name, value in ("key", self.key), ("queue", self.queue), ("group", self.group):
+            if value is not None and not is_text(value):
+                raise ValueError(
+                    f"options({name}={shown(value)}): expected text of 1 to {BYTES} bytes, "
+                    "without NUL"
+                )
 
     def job(
         self, task: Task, args: tuple[Any, ...], kwargs: dict[str, Any], now: datetime, limit: int
@@ -127,24 +128,6 @@ def ids_of(jobs: Iterable[Job | str]) -> tuple[str, ...]:
         if not is_text(each):
             raise ValueError(f"options(waits_for=[{each!r}]): expected a job, or the id of one")
     return ids
-
-
-def is_text(value: object) -> bool:
-    """Whether it is text that says something, and that every store can keep."""
-    return isinstance(value, str) and bool(value) and "\0" not in value
-
-
-def seconds(time: Seconds) -> float:
-    """A length of time as a user may write it, in seconds.
-
-    Raises:
-        TypeError: if it is none.
-    """
-    if isinstance(time, timedelta):
-        return time.total_seconds()
-    if not isinstance(time, int | float):
-        raise TypeError(f"{time!r} is no length of time: write seconds, as in 60, or a timedelta")
-    return time
 
 
 DEFAULT = Options()

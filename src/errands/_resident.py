@@ -13,7 +13,8 @@ from datetime import timedelta
 from ._calling import Executors
 from ._clock import Clock
 from ._job import Job, State
-from ._runner import Middleware, Run
+from ._run import Run
+from ._runner import Middleware
 from ._service import Service
 from ._stint import serve
 from ._tails import Tails

@@ -6,9 +6,11 @@ import asyncio
 from contextlib import suppress
 from typing import Any
 
+from ._changing import look
 from ._door import Door
 from ._engine import Engine
 from ._job import Job
+from ._pace import Pace
 from ._parents import value_of
 
 POLL = (0.02, 0.5)  # seconds between two looks at a job that another process runs: first, longest
@@ -28,23 +30,16 @@ async def wait_or_202(engine: Engine, job_id: str, limit: float, door: Door) -> 
     with suppress(TimeoutError):
         async with asyncio.timeout(limit):
             await _end_of(engine, job_id)
-    job = await engine.store.get(job_id)
-    if job is None:
-        raise LookupError(f"there is no job {job_id!r}, or no longer")
+    job = await look(engine, job_id)
     return door.ready(job, value_of(engine.tasks, job)) if job.is_final else door.accepted(job)
 
 
 async def _end_of(engine: Engine, job_id: str) -> Job:
-    wait, longest = POLL
+    pace = Pace(*POLL)
     with engine.watching(job_id) as ended:
         while True:
             ended.clear()
-            job = await engine.store.get(job_id)
-            if job is None:
-                raise LookupError(f"there is no job {job_id!r}, or no longer")
+            job = await look(engine, job_id)
             if job.is_final:
                 return job
-            with suppress(TimeoutError):
-                async with asyncio.timeout(wait):
-                    await ended.wait()
-            wait = min(wait * 1.5, longest)
+            await pace.wait(ended)

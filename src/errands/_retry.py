@@ -6,6 +6,8 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ._plain import LONGEST, Seconds, is_whole, seconds
+
 Errors = type[BaseException] | tuple[type[BaseException], ...]
 
 
@@ -25,8 +27,8 @@ class Retry:
     """
 
     attempts: int | None = 1
-    wait: float = 15.0
-    max_wait: float = 3600.0
+    wait: Seconds = 15.0
+    max_wait: Seconds = 3600.0
     on: Errors = Exception
     lost: int = 5
 
@@ -35,13 +37,18 @@ class Retry:
 
         Raises:
             ValueError: if a number is out of its range.
-            TypeError: if `on` is not made of exception types.
+            TypeError: if `on` is not made of exception types, or a wait is no length of time.
         """
-        if self.attempts is not None and self.attempts < 1:
-            raise ValueError(f"Retry(attempts={self.attempts!r}): a job starts at least once")
-        for name in ("wait", "max_wait", "lost"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"Retry({name}={getattr(self, name)!r}): expected 0 or more")
+        if self.attempts is not None and not (is_whole(self.attempts) and self.attempts >= 1):
+            raise ValueError(
+                f"Retry(attempts={self.attempts!r}): expected a whole number, or None for without "
+                "end: a job starts at least once"
+            )
+        if not (is_whole(self.lost) and self.lost >= 0):
+            raise ValueError(f"Retry(lost={self.lost!r}): expected a whole number, 0 or more")
+        for name, wait in ("wait", self.wait), ("max_wait", self.max_wait):
+            if not seconds(wait) >= 0:
+                raise ValueError(f"Retry({name}={wait!r}): expected 0 or more")
         kinds: tuple[object, ...] = self.on if isinstance(self.on, tuple) else (self.on,)
         for kind in kinds:
             if not (isinstance(kind, type) and issubclass(kind, BaseException)):
@@ -67,7 +74,8 @@ class Retry:
         spent = self.attempts is not None and attempt >= self.attempts
         if spent or not isinstance(error, self.on):
             return None
-        return draw(0.0, min(self.wait * 2.0 ** min(attempt - 1, 30), self.max_wait))
+        full = seconds(self.wait) * 2.0 ** min(attempt - 1, 30)
+        return draw(0.0, min(full, seconds(self.max_wait), LONGEST))
 
     def survives(self, attempt: int) -> bool:
         """Whether a job may start for the `attempt`th time after its worker was lost."""

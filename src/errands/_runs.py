@@ -21,7 +21,9 @@ from ._finishing import Finishing
 from ._job import Job, State
 from ._leash import let_go
 from ._parents import results_of
-from ._runner import Middleware, Run, run
+from ._plain import kept
+from ._run import Run
+from ._runner import Middleware, run
 from ._store import Store
 from ._supervisor import Loop, Patience
 from ._task import Task
@@ -263,7 +265,7 @@ class Runs:
             outcome = held.job.cancelled(now) if held.is_cancelled else held.job.released(now)
         except Exception:  # ours: run() answers for those of the task
             logger.critical("the run of job %s fell over", held.job.id, exc_info=True)
-            outcome = held.job.failed(traceback.format_exc(), self._clock.now())
+            outcome = held.job.failed(kept(traceback.format_exc()), self._clock.now())
         self._end(held, await self._doubts.settled(held, outcome))
         self.vacate()
 

@@ -9,7 +9,7 @@ from typing import Any
 from ._declared import payload_of, require_spec
 from ._engine import Engine
 from ._job import Job, State, new_id
-from ._options import is_text
+from ._plain import is_text
 from ._schedule import Schedule
 from ._spec import Spec
 from .errors import DuplicateSchedule, UnknownSchedule

@@ -19,6 +19,8 @@ from typing import Literal, get_args
 
 from ._heartbeat import Heartbeat, LogLine
 from ._job import HISTORY, Attempt, Job, Outcome, State, new_id
+from ._plain import LONGEST as LONGEST_TIME
+from ._plain import Seconds, is_whole, seconds
 from ._retry import Retry
 from ._schedule import SILENCE
 from ._task import Task
@@ -44,7 +46,7 @@ class Budget:
     """
 
     restarts: int = HISTORY
-    within: float = 900.0
+    within: Seconds = 900.0
 
     def __post_init__(self) -> None:
         """Refuse what could never be meant.
@@ -52,9 +54,9 @@ class Budget:
         Raises:
             ValueError: if a number is out of its range.
         """
-        if not 0 <= self.restarts <= HISTORY:
+        if not (is_whole(self.restarts) and 0 <= self.restarts <= HISTORY):
             raise ValueError(f"Budget(restarts={self.restarts!r}): expected 0 to {HISTORY}")
-        if not self.within > 0:
+        if not 0 < seconds(self.within) <= LONGEST_TIME:
             raise ValueError(f"Budget(within={self.within!r}): expected more than 0 seconds")
 
 
@@ -143,7 +145,8 @@ class Service(Task):
         """
         attempts = _since_reset(job)
         failed = [a for a in attempts if a.outcome is Outcome.FAILED]
-        recent = [a for a in failed if now - a.ended_at < timedelta(seconds=self.budget.within)]
+        since = now - timedelta(seconds=seconds(self.budget.within))
+        recent = [a for a in failed if a.ended_at > since]
         if self.restart == "never" or len(recent) >= self.budget.restarts:
             return None
         doublings = 0

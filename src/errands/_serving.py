@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeVar, overload
 
 from ._engine import Engine
+from ._function import name_of
 from ._heartbeat import Heartbeat
 from ._job import Job, State
-from ._options import Seconds, seconds
+from ._plain import Seconds, seconds
 from ._service import Budget, Restart, Service, ServiceState, ServiceStatus, key_of
 from ._services import latest, unfinished
 from ._store import Query
-from ._task import name_of
 from .errors import JobFailed, NotOpen, SetupError, UnknownTask
 
 F = TypeVar("F", bound=Callable[[], Any])

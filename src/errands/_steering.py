@@ -9,13 +9,14 @@ from typing import TypeVar, cast, overload
 from . import _changing as changing
 from ._changing import Tell
 from ._engine import Engine
+from ._group import Group
 from ._hooks import EventName, Hook, require_event
 from ._job import Job, State, id_of
-from ._options import Seconds, is_text, seconds
 from ._order import Order, OrderKind
+from ._plain import Seconds, is_text, seconds
 from ._store import Query
 from ._why import Why, why
-from .errors import JobExists, SetupError
+from .errors import JobExists, SetupError, UnknownWorker
 
 H = TypeVar("H", bound=Hook)
 
@@ -59,8 +60,10 @@ class Steering:
     @overload
     async def cancel(self, what: Job | str, /) -> Job: ...
     @overload
-    async def cancel(self, what: Query, /, *, tell: Tell | None = None) -> int: ...
-    async def cancel(self, what: Job | str | Query, /, *, tell: Tell | None = None) -> Job | int:
+    async def cancel(self, what: Query | Group, /, *, tell: Tell | None = None) -> int: ...
+    async def cancel(
+        self, what: Job | str | Query | Group, /, *, tell: Tell | None = None
+    ) -> Job | int:
         """Cancel a job, or all that match a query.
 
         One that is queued is cancelled at once. One that runs, wherever that is, is told to
@@ -70,7 +73,7 @@ class Steering:
         before it heard of that has ended as it says.
 
         Args:
-            what: A job or its id; or a query, whose `limit` and `before` don't count.
+            what: A job or its id; a group; or a query, whose `limit` and `before` don't count.
             tell: Called now and then with how many of those that match were dealt with.
 
         Returns:
@@ -79,8 +82,10 @@ class Steering:
         Raises:
             LookupError: if there is no such job, or no longer.
         """
-        if isinstance(what, Query):
-            return await changing.change(self._engine, changing.cancel, what, UNFINISHED, tell)
+        if isinstance(what, Query | Group):
+            return await changing.change(
+                self._engine, changing.cancel, _query(what), UNFINISHED, tell
+            )
         async for job in changing.each_look(self._engine, what):
             if job.is_final or await changing.cancel(self._engine, [job], self._now):
                 break
@@ -89,15 +94,19 @@ class Steering:
     @overload
     async def retry(self, what: Job | str, /) -> Job: ...
     @overload
-    async def retry(self, what: Query, /, *, tell: Tell | None = None) -> int: ...
-    async def retry(self, what: Job | str | Query, /, *, tell: Tell | None = None) -> Job | int:
+    async def retry(self, what: Query | Group, /, *, tell: Tell | None = None) -> int: ...
+    async def retry(
+        self, what: Job | str | Query | Group, /, *, tell: Tell | None = None
+    ) -> Job | int:
         """Have a job run again, or all that match a query: at once, with all its attempts.
 
-        One that waits for its next attempt is due now; one that runs goes on as it is.
+        One that waits for its next attempt is due now, and is not cancelled any more if it was
+        asked to be before it went back; one that runs goes on as it is.
 
         Args:
-            what: A job or its id, in whatever state; or a query, whose `limit` and `before`
-                don't count. Where it names no states, failed and cancelled jobs are meant.
+            what: A job or its id, in whatever state; a group, of which failed and cancelled jobs
+                are meant; or a query, whose `limit` and `before` don't count. Where it names no
+                states, those two are meant.
             tell: Called now and then with how many of those that match were dealt with.
 
         Returns:
@@ -107,12 +116,10 @@ class Steering:
             LookupError: if there is no such job, or no longer.
             JobExists: if another unfinished job has its key by now.
         """
-        if isinstance(what, Query):
-            return await changing.change(self._engine, changing.retry, what, UNDONE, tell)
+        if isinstance(what, Query | Group):
+            return await changing.change(self._engine, changing.retry, _query(what), UNDONE, tell)
         async for job in changing.each_look(self._engine, what):
-            if job.state is State.RUNNING or job.blocked_by is not None:
-                break
-            if await changing.retry(self._engine, [job], self._now):
+            if not changing.is_retried(job) or await changing.retry(self._engine, [job], self._now):
                 break
             await self._require_key(job)
         return await changing.look(self._engine, job.id)
@@ -120,13 +127,15 @@ class Steering:
     @overload
     async def delete(self, what: Job | str, /) -> Job: ...
     @overload
-    async def delete(self, what: Query, /, *, tell: Tell | None = None) -> int: ...
-    async def delete(self, what: Job | str | Query, /, *, tell: Tell | None = None) -> Job | int:
+    async def delete(self, what: Query | Group, /, *, tell: Tell | None = None) -> int: ...
+    async def delete(
+        self, what: Job | str | Query | Group, /, *, tell: Tell | None = None
+    ) -> Job | int:
         """Forget a job, or all that match a query: those that have ended or are queued.
 
         Args:
-            what: A job or its id; or a query, whose `limit` and `before` don't count. Where it
-                names no states, those that have ended are meant.
+            what: A job or its id; a group, or a query, whose `limit` and `before` don't count.
+                Where no states are named, those that have ended are meant.
             tell: Called now and then with how many of those that match were dealt with.
 
         Returns:
@@ -136,8 +145,8 @@ class Steering:
             LookupError: if there is no such job, or no longer.
             ValueError: if it runs: cancel it first.
         """
-        if isinstance(what, Query):
-            return await changing.change(self._engine, changing.delete, what, ENDED, tell)
+        if isinstance(what, Query | Group):
+            return await changing.change(self._engine, changing.delete, _query(what), ENDED, tell)
         async for job in changing.each_look(self._engine, what):
             if job.state is State.RUNNING:
                 raise ValueError(f"job {job.id} runs at {job.worker}: cancel it before")
@@ -171,13 +180,18 @@ class Steering:
         """Start no more jobs of a queue, of a task, with a key, or at a worker.
 
         What runs goes on; jobs are added as before. It outlasts restarts, but for a worker,
-        which begins with another name. To drain a worker, pause it.
+        which begins with another name. To drain a worker, pause it. A queue, a task and a key
+        may be paused before they have jobs.
 
         Raises:
             TypeError: unless exactly one of them is named.
+            UnknownWorker: if there is no such worker, or no longer.
         """
         kind, name = _one("pause", queue=queue, task=task, key=key, worker=worker)
+        if kind == "worker":
+            await self._require_worker(name)
         await self._engine.store.put_orders([Order(kind=kind, name=name, since=self._now)])
+        await self._engine.heed()
 
     async def resume(
         self,
@@ -191,9 +205,13 @@ class Steering:
 
         Raises:
             TypeError: unless exactly one of them is named.
+            UnknownWorker: as `pause` does.
         """
         kind, name = _one("resume", queue=queue, task=task, key=key, worker=worker)
+        if kind == "worker":
+            await self._require_worker(name)
         await self._engine.store.remove_orders([(kind, name)])
+        await self._engine.heed()
 
     async def set_slots(self, worker: str, slots: int | None) -> None:
         """Have a worker run so many jobs side by side; `None` for as many as it began with.
@@ -203,12 +221,14 @@ class Steering:
 
         Raises:
             ValueError: if the number is less than 1; to stop a worker from claiming, pause it.
+            UnknownWorker: as `pause` does.
         """
+        if slots is not None and slots < 1:
+            raise ValueError(f"set_slots({worker!r}, {slots!r}): expected 1 or more, or pause it")
+        await self._require_worker(worker)
         if slots is None:
             await self._engine.store.remove_orders([("slots", worker)])
             return
-        if slots < 1:
-            raise ValueError(f"set_slots({worker!r}, {slots!r}): expected 1 or more, or pause it")
         order = Order(kind="slots", name=worker, value=slots, since=self._now)
         await self._engine.store.put_orders([order])
 
@@ -231,6 +251,22 @@ class Steering:
     def _now(self) -> datetime:
         return self._engine.clock.now()
 
+    async def _require_worker(self, name: str) -> None:
+        """Refuse a name that no worker has.
+
+        Raises:
+            UnknownWorker: if there is none, or no longer; one that has an order is known.
+        """
+        own = self._engine.heartbeat
+        there = {beat.worker for beat in await self._engine.store.workers() if not beat.gone_at}
+        there |= {own.worker} if own else set()  # which may not have told of itself yet
+        if name in there:
+            return
+        orders = {(order.kind, order.name) for order in await self._engine.store.orders()}
+        if orders.isdisjoint({("worker", name), ("slots", name)}):
+            known = ", ".join(map(repr, sorted(there))) or "none"
+            raise UnknownWorker(f"no worker is named {name!r}, or no longer. There are: {known}.")
+
     async def _require_key(self, job: Job) -> None:
         """Refuse to queue a job again whose key another unfinished one has.
 
@@ -242,6 +278,10 @@ class Steering:
         for rival in await self._engine.store.find(Query(key=job.key, states=UNFINISHED)):
             if rival.id != job.id:
                 raise JobExists(rival)
+
+
+def _query(what: Query | Group) -> Query:
+    return Query(group=what.name) if isinstance(what, Group) else what
 
 
 def _one(verb: str, **named: str | None) -> tuple[OrderKind, str]:

@@ -16,7 +16,8 @@ from ._calling import Executors
 from ._clock import Clock
 from ._job import Job, Progress
 from ._leash import Leash
-from ._runner import Middleware, Run, begin, told, wrapped
+from ._run import Run, begin
+from ._runner import Middleware, told, wrapped
 from ._service import Service
 from ._tails import Tails
 from .errors import RunStopped
@@ -148,7 +149,9 @@ async def _called(service: Service, executors: Executors) -> Any:
 async def _error_of(leash: Leash) -> BaseException | None:
     try:
         await leash
-    except (Exception, SystemExit, asyncio.CancelledError) as error:  # noqa: BLE001  # it is the answer
+    except (KeyboardInterrupt, GeneratorExit):  # meant for the process, or for us
+        raise
+    except BaseException as error:  # noqa: BLE001  # it is the answer
         return error
     return None
 

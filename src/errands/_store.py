@@ -190,7 +190,7 @@ class Store(Protocol):
         second unfinished job of its key. Saving what is
         stored already counts as written: a save whose answer was lost may be repeated.
         The key is not written: `replace` may have taken it. Nor is `is_cancelling`, but that a
-        job which had ended is asked to be cancelled no longer.
+        job which did not run, and is saved as queued, is asked to be cancelled no longer.
 
         With a job that ends, those that are `blocked_by` `WAITING`, and have nobody left to wait
         for, become `Job.freed`: both are written, or neither. How it ended does not matter. One
@@ -378,6 +378,14 @@ class Store(Protocol):
 
     async def secret(self) -> bytes:
         """32 random bytes, the same for all who share this store; made when first asked for."""
+        ...
+
+    async def keep_secret(self, secret: bytes, *, is_over: bool) -> None:
+        """Have this `secret` where there is none yet.
+
+        Args:
+            is_over: Also where there is one.
+        """
         ...
 
     async def now(self) -> datetime:

@@ -6,14 +6,15 @@ import inspect
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
-from types import CodeType, FunctionType
 from typing import Any, Literal, ParamSpec, Protocol, TypeVar, get_args
 
 from ._codec import Codec
+from ._function import is_async, is_same, place_of
 from ._limit import NO_LIMITS, Limit, Limits, Rate, key_of
-from ._reference import Reference, module_of, require_name
+from ._plain import is_text, is_whole, shown
+from ._reference import Reference, require_name
 from ._retry import Retry
 from .errors import DuplicateTask, SetupError, UnknownTask
 
@@ -70,7 +71,8 @@ class Task:
         """Refuse a policy that could never be meant.
 
         Raises:
-            TypeError: if `function` cannot be called, or `retry` is not a `Retry`.
+            TypeError: if `function` cannot be called or is a generator, or `retry` is not a
+                `Retry`.
             ValueError: if the name or the queue is empty, the priority is no whole number, the
                 timeout is not positive, or a limit is counted per parameter that the function
                 does not have.
@@ -79,9 +81,11 @@ class Task:
             raise TypeError(f"a task is a function, not {self.function!r}")
         if not isinstance(self.retry, Retry):
             raise TypeError(f"{self.name}: retry={self.retry!r}: write Retry(attempts=…)")
-        if not self.name or not self.queue:
-            raise ValueError(f"a task needs a name and a queue, not {self.name!r}, {self.queue!r}")
-        if not isinstance(self.priority, int):
+        if not is_text(self.name) or not is_text(self.queue):
+            names = f"{shown(self.name)}, {shown(self.queue)}"
+            raise ValueError(f"a task needs a name and a queue, both text, not {names}")
+        self._require_body()
+        if not is_whole(self.priority):
             raise ValueError(f"{self.name}: priority={self.priority!r}: expected a whole number")
         if self.timeout is not None and not self.timeout > 0:
             raise ValueError(f"{self.name}: timeout={self.timeout!r}: expected more than 0 seconds")
@@ -157,6 +161,13 @@ class Task:
             return self.hard_timeout
         return self.timeout if self.place == "thread" else self.timeout + GRACE
 
+    def _require_body(self) -> None:
+        function = self.function  # as it is: what wraps a generator may well run it
+        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            raise TypeError(
+                f"{self.name} is a generator, which does nothing when it is called: drop its yield"
+            )
+
     def _require_place(self) -> None:
         if self.run not in (None, *get_args(Place)):
             expected = ", ".join(get_args(Place))
@@ -208,8 +219,8 @@ class Named(dict[str, T]):
         if before is not None and (other or not is_same(before.function, task.function)):
             two = f"two {kind}s" if other is None else "a task and a service"
             raise DuplicateTask(
-                f"{two} are named {task.name!r}: {_place(before.function)} and "
-                f"{_place(task.function)}. Give one of them another with @errands.{kind}(name=…)."
+                f"{two} are named {task.name!r}: {place_of(before.function)} and "
+                f"{place_of(task.function)}. Give one of them another with @errands.{kind}(name=…)."
             )
         self[task.name] = task
         self._names[task.function] = task.name
@@ -246,70 +257,3 @@ class Tasks(Named[Task]):
         self.limits.pop(task.name, None)
         if task.limits != NO_LIMITS:
             self.limits[task.name] = task.limits
-
-
-def called(function: Any) -> Callable[..., Any]:
-    """The function itself, if it is one.
-
-    Raises:
-        TypeError: if it was called already, or cannot be.
-    """
-    if inspect.iscoroutine(function):
-        function.close()  # or Python would warn that nobody awaited it
-        name = function.__name__
-        raise TypeError(f"add_task({name}(…)) calls {name} at once: write add_task({name}, …)")
-    if not callable(function):
-        raise TypeError(f"add_task({function!r}): expected a function, and then its arguments")
-    return function  # type: ignore[no-any-return]  # callable() says no more
-
-
-def is_async(function: Callable[..., Any]) -> bool:
-    """Whether to call `function` makes a coroutine, also through partials and `__call__`."""
-    if type(function) is FunctionType and function.__code__.co_flags & inspect.CO_COROUTINE:
-        return True  # nearly always, and ten times as quick
-    while isinstance(function, partial):
-        function = function.func
-    if inspect.iscoroutinefunction(function):
-        return True
-    return inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004  # its kind is asked for
-
-
-def name_of(function: Callable[..., Any]) -> str:
-    """The name that a function's task has if no other is given: module and qualified name.
-
-    A module that is run as a program has the name that it would be imported under, so that
-    `python main.py` and `uvicorn main:app` mean the same task.
-
-    Raises:
-        ValueError: if the function is a lambda or has no name.
-    """
-    name = getattr(function, "__qualname__", None)
-    if name is None or name.endswith("<lambda>"):
-        raise ValueError(f"{function!r} has no name of its own: declare it with name=…")
-    return f"{module_of(function.__module__)}.{name}"
-
-
-def is_same(one: Callable[..., Any], other: Callable[..., Any]) -> bool:
-    """Whether two functions are one that was defined twice: by an import, a factory, a cell."""
-    if one == other:
-        return True
-    code, again = _code(one), _code(other)
-    if code is None or again is None:
-        return False
-    where, anew = Path(code.co_filename).name, Path(again.co_filename).name
-    if _is_interactive(code.co_filename) and _is_interactive(again.co_filename):
-        return True
-    return (where, code.co_firstlineno) == (anew, again.co_firstlineno)
-
-
-def _is_interactive(filename: str) -> bool:
-    return filename.startswith("<") or "ipykernel" in filename
-
-
-def _code(function: Callable[..., Any]) -> CodeType | None:
-    return getattr(inspect.unwrap(function), "__code__", None)
-
-
-def _place(function: Callable[..., Any]) -> str:
-    code = _code(function)
-    return f"{code.co_filename}:{code.co_firstlineno}" if code else repr(function)

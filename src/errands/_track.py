@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Sized
 from typing import Any, TypeVar, overload
 
-from ._runner import progress
+from ._run import progress
 
 T = TypeVar("T")
 

@@ -173,7 +173,13 @@ def _without_worker(job: Job, orders: Sequence[Order], alive: Sequence[Heartbeat
         return [Reason(Obstacle.PAUSED, f"All workers that would take it are paused: {names}.")]
     if all(worker.running >= worker.slots for worker in awake):
         running, slots = sum(w.running for w in awake), sum(w.slots for w in awake)
-        text = f"All workers that would take it are busy: {running} jobs in {slots} slots."
+        text = f"All workers that would take it are busy: {_number(running, 'job')} in "
+        text += f"{_number(slots, 'slot')}."
+        return [Reason(Obstacle.FULL, text)]
+    if not any(worker.has_process_for(job.task) for worker in awake):
+        running, most = sum(w.in_processes for w in awake), sum(w.processes for w in awake)
+        text = f"All processes that would run it are busy: {_number(running, 'job')} in "
+        text += f"{most} {'process' if most == 1 else 'processes'}."
         return [Reason(Obstacle.FULL, text)]
     return []
 

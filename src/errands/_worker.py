@@ -83,17 +83,12 @@ class Worker:
             store, clock, self.name, lease, self._runs.held, self._runs.lose, patience.tell
         )
         first = Heartbeat(
-            worker=self.name,
-            host=host,
-            pid=os.getpid(),
-            queues=None if queues is None else tuple(sorted(queues)),
-            slots=slots,
-            running=0,
-            version=own_version(),
-            started_at=clock.now(),
-            seen_at=clock.now(),
+            worker=self.name, host=host, pid=os.getpid(), version=own_version(),
+            queues=None if queues is None else tuple(sorted(queues)), slots=slots, running=0,
+            started_at=clock.now(), seen_at=clock.now(),
             tasks=tuple(sorted({*tasks, *tasks.beside})),
-        )
+            processes=processes, process_tasks=tuple(sorted(self._of_processes)),
+        )  # fmt: skip  # a call
         self._log: Callable[[], tuple[LogLine, ...]] = tuple
         self._pulse = Pulse(store, clock, patience, first, self._state)
         self._is_stopping = self._is_stopped = False
@@ -227,6 +222,11 @@ class Worker:
         self._helm.steer(runs)
         self._log = log
 
+    async def heed(self) -> None:
+        """Know of the orders that are in the store, before the next job starts."""
+        if not self._is_stopping:
+            await self._helm.look()
+
     def _ring(self) -> None:
         self._claimer.ring()
         self._helm.ring()
@@ -237,7 +237,10 @@ class Worker:
         return await self._suspicion.sift(ready)
 
     def _state(self) -> dict[str, object]:
-        return {"running": self._runs.running, "slots": self._helm.slots, "log": self._log()}
+        return {
+            "running": self._runs.running, "slots": self._helm.slots, "log": self._log(),
+            "in_processes": self._runs.count(self._of_processes),
+        }  # fmt: skip  # a row
 
     async def _rescue(self) -> None:
         while True:

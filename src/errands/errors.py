@@ -7,6 +7,7 @@ ErrandsError
 ├── UnknownTask           a function or a name that was not declared as a task
 ├── DuplicateTask         two different functions under one name
 ├── UnknownSchedule       a name that no schedule has
+├── UnknownWorker         a name that no worker has, or none that is there any longer
 ├── DuplicateSchedule     two different schedules under one name
 ├── NotSerializable       an argument or a result that cannot be kept as JSON
 ├── PayloadTooLarge       the arguments of one job are bigger than `max_payload`
@@ -32,10 +33,36 @@ What the signature of a call says already is a `TypeError` or a `ValueError`.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ._job import Job
+
+HEADER = "Traceback (most recent call last):"
+GROUP = "  | "  # stands before each line of a group of errors
+CUT = "…"  # begins what was too long to be kept whole
+CHAINED = re.compile(
+    r"\n\n(?:The above exception was the direct cause of the following exception"
+    r"|During handling of the above exception, another exception occurred):\n\n"
+)
+
+
+def reason_of(error: str | None) -> str:
+    """What a traceback says in one line: the type of the error, and how its message begins.
+
+    The last line would be a rule in a group of errors, and a link to somebody's documentation
+    in those of pydantic and SQLAlchemy.
+    """
+    lines = CHAINED.split((error or "").rstrip())[-1].splitlines() or [""]
+    if HEADER not in lines[0] and not lines[0].startswith(CUT):
+        return lines[0]
+    indent = GROUP if lines[0].startswith(GROUP[:2]) else ""
+    for line in lines[1:]:
+        said = line.removeprefix(indent)
+        if line.startswith(indent) and said and not said[0].isspace():
+            return said
+    return lines[-1]
 
 
 class ErrandsError(Exception):
@@ -64,6 +91,10 @@ class DuplicateTask(ErrandsError, ValueError):
 
 class UnknownSchedule(ErrandsError, LookupError):
     """No schedule has this name."""
+
+
+class UnknownWorker(ErrandsError, LookupError):
+    """No worker has this name, or none that is there any longer."""
 
 
 class DuplicateSchedule(ErrandsError, ValueError):
@@ -156,9 +187,10 @@ class JobFailed(ErrandsError):
     """
 
     def __init__(self, job: Job) -> None:
-        """Quote the last line of the job's traceback."""
-        reason = (job.error or "no reason was kept").strip().rpartition("\n")[2]
-        super().__init__(f"job {job.id} ({job.task}) failed: {reason}")
+        """Quote what the job's traceback says in one line."""
+        super().__init__(
+            f"job {job.id} ({job.task}) failed: {reason_of(job.error) or 'no reason was kept'}"
+        )
         self.job = job
 
 

@@ -6,6 +6,8 @@ from rich.console import Console, ConsoleOptions, Group, RenderResult
 from rich.table import Table
 from rich.text import Text
 
+from errands.errors import reason_of
+
 from ._records import json_line
 from ._tables import STYLES
 from ._texts import one_line, short
@@ -110,7 +112,7 @@ class Drawing:
         table = _table("LAST FAILURES", "ago", "why", grows=(2,))
         view = self._view
         for job in view.failures[:room]:
-            reason = str(job["error"] or "").strip().rpartition("\n")[2]
+            reason = reason_of(job["error"])
             table.add_row(
                 Text(one_line(job["task"].rpartition(".")[2]), overflow="ellipsis", no_wrap=True),
                 short(view.now - (job["finished_at"] or job["added_at"])),

@@ -8,6 +8,7 @@ from datetime import datetime
 import click
 
 from errands import Errands, Job
+from errands.errors import reason_of
 
 from ._filter import Filter, filtering
 from ._names import hint_of
@@ -78,7 +79,7 @@ def _job_columns(now: datetime) -> list[Column]:
     def said(job: Record) -> str:
         """What there is to say of it: why it failed, how far it is, or its arguments."""
         if job["error"] and job["state"] in ("failed", "queued"):
-            return str(job["error"]).strip().rpartition("\n")[2]
+            return reason_of(job["error"])
         if job["progress"] is not None:
             return progress_text(job["progress"])
         if job["key"] == f"service:{job['task']}":

@@ -44,6 +44,9 @@ def _report(done: Move) -> None:
     click.echo(f"{done.copied:,} jobs copied, {done.skipped:,} were there already")
     if done.schedules:
         click.echo(f"{done.schedules_copied:,} of {done.schedules:,} schedules copied")
+    if not done.keeps_links:
+        own = "the target has a secret of its own"
+        click.echo(f"{own}: links to jobs that were made before are not good there", err=True)
     if not done.jobs and not done.schedules:
         click.echo("there is no job in the source: is its URL right?", err=True)
         return

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from errands import Heartbeat, Job, Outcome, Schedule, ServiceStatus, State
+from errands import Heartbeat, Job, Outcome, Redaction, Schedule, ServiceStatus, State
 
-from ._redaction import HIDDEN, Redaction, loaded
 from ._tables import Record
 
 LATE = 5.0  # seconds that a tick may wait for whoever sees to it
@@ -17,7 +16,8 @@ LATE = 5.0  # seconds that a tick may wait for whoever sees to it
 
 def of_job(job: Job, now: datetime, *, is_revealing: bool = False) -> dict[str, Any]:
     """A job in a list: without its attempts, but for what the last one had to say."""
-    redaction = Redaction(job.payload, is_off=is_revealing)
+    redaction = Redaction(is_off=is_revealing)
+    secrets = redaction.secrets(job.payload)
     progress = job.progress
     return {
         "id": job.id,
@@ -30,13 +30,13 @@ def of_job(job: Job, now: datetime, *, is_revealing: bool = False) -> dict[str, 
         "group": job.group,
         "attempt": job.attempt,
         "worker": job.worker,
-        "arguments": redaction.arguments,
-        "result": redaction.value(loaded(job.result)),
-        "error": None if job.error is None else redaction.text(job.error),
+        "arguments": redaction.shown(job.payload, secrets),
+        "result": redaction.shown(job.result, secrets),
+        "error": None if job.error is None else redaction.text(job.error, secrets),
         "progress": None
         if progress is None
         else {"done": progress.done, "total": progress.total, "text": progress.text},
-        "blocked_by": None if job.blocked_by is None else redaction.text(job.blocked_by),
+        "blocked_by": None if job.blocked_by is None else redaction.text(job.blocked_by, secrets),
         "waits_for": list(job.waits_for),
         "added_at": job.added_at,
         "due_at": job.due_at,
@@ -48,10 +48,11 @@ def of_job(job: Job, now: datetime, *, is_revealing: bool = False) -> dict[str, 
 
 def with_attempts(job: Job, now: datetime, *, is_revealing: bool = False) -> dict[str, Any]:
     """A job with each of its attempts, the running one as the last."""
-    redaction = Redaction(job.payload, is_off=is_revealing)
+    redaction = Redaction(is_off=is_revealing)
+    secrets = redaction.secrets(job.payload)
     begin, attempts = job.added_at, []
     for past in job.history:
-        error = None if past.error is None else redaction.text(past.error)
+        error = None if past.error is None else redaction.text(past.error, secrets)
         attempts.append(
             {
                 "number": past.number, "worker": past.worker, "started_at": past.started_at,
@@ -106,12 +107,13 @@ def of_worker(worker: Heartbeat, now: datetime, paused: Sequence[str] = ()) -> d
 
 def of_schedule(schedule: Schedule, now: datetime, *, is_revealing: bool = False) -> Record:
     """A schedule, and whether somebody sees to it."""
+    redaction = Redaction(is_off=is_revealing)
     return {
         "name": schedule.name,
         "task": schedule.task,
         "state": state_of(schedule, now),
         "spec": spec_text(schedule),
-        "arguments": Redaction(schedule.payload, is_off=is_revealing).arguments,
+        "arguments": redaction.shown(schedule.payload, redaction.secrets(schedule.payload)),
         "last_tick": schedule.last_tick,
         "next_tick": schedule.next_tick,
         "known_by": schedule.known_by or None,
@@ -140,7 +142,7 @@ def spec_text(schedule: Schedule) -> str:
 
 def of_service(service: ServiceStatus) -> Record:
     """A service; what it says may have URLs in it, whose passwords are hidden."""
-    redaction = Redaction("{}")
+    redaction = Redaction()
     return {
         "name": service.name,
         "state": str(service.state),
@@ -161,8 +163,9 @@ def json_line(value: Any) -> str:
     """A value of JSON in a line, its names as parameters of a call: `path="cat.png", size=64`."""
     if not isinstance(value, dict):
         return json.dumps(value, ensure_ascii=False)
+    hidden = Redaction.HIDDEN
     said = (
-        f"{name}={HIDDEN if inner == HIDDEN else json.dumps(inner, ensure_ascii=False)}"
+        f"{name}={inner if inner == hidden else json.dumps(inner, ensure_ascii=False)}"
         for name, inner in value.items()
     )
     return ", ".join(said)

@@ -7,6 +7,7 @@ from datetime import datetime
 import click
 
 from errands import Errands, Job, ServiceStatus
+from errands.errors import reason_of
 
 from ._filter import PAGE
 from ._looking import WIDE
@@ -150,13 +151,9 @@ def _service_columns(now: datetime) -> list[Column]:
         Column("restarts", lambda each: str(each["restarts"]), justify="right"),
         Column("worker", lambda each: each["worker"] or "", since=WIDE),
         Column("starts", lambda each: _in(each["starts_at"], now)),
-        Column("error", _last_line, least=12),
+        Column("error", lambda each: reason_of(each["error"]), least=12),
     ]
 
 
 def _in(starts_at: datetime | None, now: datetime) -> str:
     return "" if starts_at is None else f"in {short(starts_at - now)}"
-
-
-def _last_line(each: Record) -> str:
-    return str(each["error"] or "").strip().rpartition("\n")[2]

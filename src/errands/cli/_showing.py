@@ -9,12 +9,11 @@ from typing import Any
 
 import click
 
-from errands import Errands, Job, Why
+from errands import Errands, Job, Redaction, Why
 
 from ._looking import SHORT_ID
 from ._reach import Reach, reaching, with_json, with_reveal
 from ._records import json_line, progress_text, with_attempts
-from ._redaction import Redaction
 from ._tables import Column, Record, write, write_json
 from ._texts import harmless, instant, lasting, one_line
 
@@ -39,7 +38,8 @@ def show_command(reach: Reach, job_id: str, *, is_revealing: bool, is_json: bool
         return with_attempts(why.job, errands.now(), is_revealing=is_revealing), why
 
     record, why = reach.run(look)
-    said = Redaction(why.job.payload, is_off=is_revealing).text(str(why))
+    redaction = Redaction(is_off=is_revealing)
+    said = redaction.text(str(why), redaction.secrets(why.job.payload))
     if is_json:
         write_json({**record, "why": said})
         return

@@ -13,12 +13,11 @@ except ModuleNotFoundError as error:
         name=error.name,
     ) from error
 
-from errands import Errands
+from errands import Errands, Redaction
 
 from ._changes import declare
 from ._glance import Glance
 from ._guard import Allow, Guard
-from ._redact import Redaction
 from ._routes import routes
 from ._static import assets
 from ._visit import Site

@@ -15,7 +15,6 @@ from errands import Errands
 from ._changes import Do, Refused, Wanted, change, change_some
 from ._forms import Form, first, read_form
 from ._guard import WHO, audit
-from ._redact import loaded
 from ._visit import Site
 
 
@@ -103,7 +102,7 @@ async def _again(site: Site, form: Form, who: str) -> Told:
         raise Refused(f"The arguments are no JSON: {error}") from None
     if not isinstance(edited, dict):
         raise Refused("The arguments are no JSON object: write { } around them.")
-    arguments = site.redaction.restored(edited, loaded(job.payload))
+    arguments = site.redaction.restored(edited, job.payload)
     new = await site.errands.add_named(
         job.task, arguments, queue=job.queue, priority=job.priority, group=job.group
     )

@@ -11,12 +11,11 @@ from urllib.parse import quote, urlencode
 
 from starlette.requests import Request
 
-from errands import Errands, Tally
+from errands import Errands, Redaction, Tally
 
 from ._glance import Counts, Glance
 from ._guard import WHO
 from ._markup import Markup
-from ._redact import Redaction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -166,7 +166,7 @@ def _settle(future: asyncio.Future[Any], result: Any, error: BaseException | Non
         return
     if error is None:
         future.set_result(result)
-    elif isinstance(error, StopIteration):  # a future cannot carry one
+    elif isinstance(error, StopIteration | GeneratorExit):  # a future cannot carry them
         future.set_exception(RuntimeError(f"the function raised {error!r}"))
     else:
         future.set_exception(error)

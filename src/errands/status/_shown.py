@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from .. import Group, Job, State
+from ..errors import reason_of
 
 
 def mark_of(what: Job | Group) -> str:
@@ -20,8 +21,8 @@ def mark_of(what: Job | Group) -> str:
 
 
 def last_words(job: Job) -> str:
-    """The last line of its last error: the rest of a traceback is for the log."""
-    return (job.error or "").strip().rpartition("\n")[2]
+    """What its last error says in one line: the rest of a traceback is for the log."""
+    return reason_of(job.error)
 
 
 def as_json(what: Job | Group, **more: Any) -> bytes:

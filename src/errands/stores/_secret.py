@@ -9,10 +9,18 @@ SIZE = 32  # bytes
 NAMES = ("secret.0", "secret.1", "secret.2", "secret.3")
 
 
-def new_rows() -> Sequence[tuple[str, int]]:
-    """A new secret, as name and value of each row."""
-    words = memoryview(secrets.token_bytes(SIZE)).cast("q")
-    return list(zip(NAMES, words, strict=True))
+def new_secret() -> bytes:
+    """One that nobody can guess."""
+    return secrets.token_bytes(SIZE)
+
+
+def rows_of(secret: bytes) -> Sequence[tuple[str, int]]:
+    """A secret, as name and value of each row."""
+    words = (secret[start : start + 8] for start in range(0, SIZE, 8))
+    return [
+        (name, int.from_bytes(word, "big", signed=True))
+        for name, word in zip(NAMES, words, strict=True)
+    ]
 
 
 def joined(rows: Iterable[tuple[str, int]]) -> bytes | None:

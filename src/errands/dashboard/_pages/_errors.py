@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from errands import Job, State
+from errands.errors import reason_of
 
 from .._markup import Child, Markup, h, join
-from .._parts import Column, ago, clipped, hidden, last_line, nothing, number, table, task_name
+from .._parts import Column, ago, clipped, hidden, nothing, number, table, task_name
 from .._visit import Page, Visit
 
 SAMPLE = 250  # failed jobs that are looked at, newest first
@@ -29,7 +30,7 @@ class Group:
 
     Attributes:
         jobs: Newest first.
-        said: The last line of the newest.
+        said: What the newest says in one line.
     """
 
     said: str
@@ -65,7 +66,7 @@ def grouped(jobs: Iterable[Job]) -> list[Group]:
     """The groups, that with the newest failure first."""
     groups: dict[tuple[str, ...], Group] = {}
     for job in jobs:
-        said, place = last_line(job.error or ""), place_of(job.error or "")
+        said, place = reason_of(job.error or ""), place_of(job.error or "")
         mark = (job.task, place, fingerprint(said))
         groups.setdefault(mark, Group(said, job.task, place)).jobs.append(job)
     return sorted(groups.values(), key=lambda group: group.last, reverse=True)
@@ -87,7 +88,7 @@ def place_of(error: str) -> str:
 
 def _row(visit: Visit, group: Group) -> list[Child]:
     newest = group.jobs[0]
-    said = visit.redaction.text(group.said, visit.redaction.secrets(newest))
+    said = visit.redaction.text(group.said, visit.redaction.secrets(newest.payload))
     kind, colon, rest = said.partition(":")
     return [
         join(

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from json import dumps
 from typing import Any
 
-from errands import Attempt, Job, State
+from errands import Attempt, Job, Redaction, State
+from errands.errors import reason_of
 
 from .._markup import Child, Markup, h, join
 from .._parts import (
@@ -20,7 +21,6 @@ from .._parts import (
     hidden,
     is_service,
     job_badge,
-    last_line,
     lifeline,
     moment,
     nothing,
@@ -31,7 +31,6 @@ from .._parts import (
     task_name,
     took,
 )
-from .._redact import HIDDEN, loaded
 from .._visit import Page, Visit
 
 HEAD, TAIL = 4_000, 16_000  # characters that are shown of a long text: its first, its last
@@ -46,7 +45,7 @@ async def job_page(visit: Visit) -> Page:
     if job is None:
         text = "There is no such job, or no longer: finished ones are forgotten after a while."
         return Page("No such job", nothing(text), status=404)
-    secrets = visit.redaction.secrets(job)
+    secrets = visit.redaction.secrets(job.payload)
     body = join(
         h.div(
             job_badge(job, visit.now), h.code(job.id, cls="quiet"), _buttons(visit, job), cls="head"
@@ -70,7 +69,7 @@ def _reason(visit: Visit, job: Job, secrets: Sequence[str]) -> Markup | None:
     """Why it failed, where one looks first."""
     if job.state is not State.FAILED or not job.error:
         return None
-    said = visit.redaction.text(last_line(job.error), secrets)
+    said = visit.redaction.text(reason_of(job.error), secrets)
     return h.p(h.bdi(clipped(said, 300)), cls="error")
 
 
@@ -80,7 +79,8 @@ async def attempt_text(visit: Visit) -> str | None:
     place = visit.request.path_params["place"]
     if job is None or place >= len(job.history):
         return None
-    return visit.redaction.text(job.history[place].error or "", visit.redaction.secrets(job))
+    secrets = visit.redaction.secrets(job.payload)
+    return visit.redaction.text(job.history[place].error or "", secrets)
 
 
 def _times(visit: Visit, job: Job) -> Markup:
@@ -135,9 +135,10 @@ def _edit(visit: Visit, job: Job) -> Markup | None:
     is_long = len(job.payload) >= LONG
     if not visit.may_act or is_long or job.task not in visit.errands.tasks:
         return None
-    clean = visit.redaction.value(loaded(job.payload))
+    clean = visit.redaction.shown(job.payload)
     text = dumps(clean, ensure_ascii=False, indent=2)
-    note = f"What says {HIDDEN} stays as it is." if HIDDEN in text else None
+    hidden_as = Redaction.HIDDEN
+    note = f"What says {hidden_as} stays as it is." if hidden_as in text else None
     form = h.form(
         hidden(id=job.id, back=visit.here),
         h.textarea(
@@ -156,7 +157,8 @@ async def _why(visit: Visit, job: Job) -> Markup | None:
         found = await visit.errands.why(job)
     except LookupError:  # it has gone meanwhile
         return None
-    secrets = visit.redaction.secrets(job)  # a limit is named after the value of an argument
+    # a limit is named after the value of an argument
+    secrets = visit.redaction.secrets(job.payload)
     reasons = (
         h.li(
             h.bdi(visit.redaction.text(reason.text, secrets)),
@@ -189,20 +191,18 @@ async def _kin(visit: Visit, ids: Sequence[str]) -> Kin:
 
 def _arguments(visit: Visit, job: Job) -> Markup:
     """Each by its name; as they are, where they are many or no names at all."""
-    found = loaded(job.payload) if len(job.payload) < LONG else None
-    if not isinstance(found, dict):
+    clean = visit.redaction.shown(job.payload) if len(job.payload) < LONG else None
+    if not isinstance(clean, dict):
         return _json(visit, job.payload)
-    if not found:
+    if not clean:
         return nothing("It was called without arguments.")
-    clean = visit.redaction.value(found)
     return facts((name, _laid_out(value)) for name, value in clean.items())
 
 
 def _json(visit: Visit, text: str, secrets: list[str] | None = None) -> Markup:
     if len(text) >= LONG:
         return _laid_out(f"{size(len(text))} of JSON, too long to be shown")
-    clean = visit.redaction.value(loaded(text))
-    shown = dumps(clean, ensure_ascii=False, indent=2)
+    shown = dumps(visit.redaction.shown(text), ensure_ascii=False, indent=2)
     return _text(visit.redaction.text(shown, secrets or []))
 
 
@@ -253,7 +253,7 @@ def _attempt(visit: Visit, job: Job, place: int, secrets: list[str]) -> Markup:
 
 def _error(visit: Visit, job: Job, attempt: Attempt, place: int, secrets: list[str]) -> Child:
     error = visit.redaction.text(attempt.error or "", secrets)
-    said = h.bdi(clipped(last_line(error), 400), cls="error")
+    said = h.bdi(clipped(reason_of(error), 400), cls="error")
     if "\n" not in error.strip() and len(error) < HEAD:
         return h.p(said)
     whole = visit.link(f"jobs/{job.id}/errors/{place}")

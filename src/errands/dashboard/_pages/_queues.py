@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
-from errands import LimitUse, Order, State
+from errands import LimitUse, Order, Redaction, State
 
 from .._glance import Counts
 from .._hour import Span, by_queue
 from .._markup import Child, Markup, h, join
 from .._parts import Column, act, ago, depth, nothing, number, section, table, took
-from .._redact import HIDDEN, Redaction
 from .._visit import Page, Visit
 
 SHOWN = (State.QUEUED, State.RUNNING, State.FAILED, State.CANCELLED, State.DONE)
@@ -138,5 +137,5 @@ def _shown(use: LimitUse, redaction: Redaction) -> str:
     kind, _, rest = use.key.partition(":")
     name, is_per, _ = rest.removeprefix(use.task).removeprefix(":").partition("=")
     if is_per and redaction.hides(name):
-        return f"{kind}:{use.task}:{name}={HIDDEN}"
+        return f"{kind}:{use.task}:{name}={redaction.HIDDEN}"
     return redaction.text(use.key)

@@ -8,7 +8,6 @@ from errands import Schedule
 
 from .._markup import Child, Markup, h, join
 from .._parts import Column, act, ago, moment, nothing, summary, table, until
-from .._redact import loaded
 from .._visit import Page, Visit
 
 COLUMNS = (
@@ -34,7 +33,7 @@ def _row(visit: Visit, schedule: Schedule) -> list[Child]:
             h.a(schedule.name, href=visit.link("jobs", task=schedule.task), data_row=True),
             h.bdi(arguments, cls="line code") if arguments else None,
         ),
-        _when(schedule),
+        _when(visit, schedule),
         ago(schedule.last_tick, visit.now) if schedule.last_tick else "",
         _next(visit, schedule),
         _buttons(visit, schedule),
@@ -51,9 +50,9 @@ def _state(visit: Visit, schedule: Schedule) -> Markup:
     return h.span(word, cls=f"badge {'done' if schedule.next_tick else 'cancelled'}")
 
 
-def _when(schedule: Schedule) -> Markup:
+def _when(visit: Visit, schedule: Schedule) -> Markup:
     """The spec in a few words; what this version cannot read stands as it is."""
-    spec = loaded(schedule.spec)
+    spec = visit.redaction.shown(schedule.spec)
     if not isinstance(spec, dict):
         return h.bdi(schedule.spec, cls="code")
     if "every" in spec:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from errands import LogLine, ServiceState, ServiceStatus
+from errands.errors import reason_of
 
 from .._markup import Child, Markup, h, join
-from .._parts import Column, act, clipped, last_line, nothing, service_badge, table, took, until
+from .._parts import Column, act, clipped, nothing, service_badge, table, took, until
 from .._visit import Page, Visit
 
 COLUMNS = (
@@ -58,7 +59,7 @@ def _next(visit: Visit, service: ServiceStatus) -> Markup | None:
 def _remark(visit: Visit, service: ServiceStatus) -> Markup | None:
     if service.error is None:
         return None
-    said = visit.redaction.text(last_line(service.error))
+    said = visit.redaction.text(reason_of(service.error))
     return h.details(
         h.summary(h.bdi(said, cls="error")),
         h.pre(h.bdi(visit.redaction.text(service.error[-20_000:]))),

@@ -4,7 +4,7 @@ from ._badges import job_badge, service_badge, shown, worker_badge
 from ._charts import depth, ended_chart, length_chart, lifeline
 from ._forms import act, field, hidden
 from ._graph import Kin, graph, room
-from ._jobs import is_service, job_rows, last_line, progress, summary, task_name
+from ._jobs import is_service, job_rows, progress, summary, task_name
 from ._layout import layout
 from ._tables import Column, facts, figures, nothing, section, table
 from ._words import ago, clipped, moment, number, size, took, until
@@ -25,7 +25,6 @@ __all__ = [
     "is_service",
     "job_badge",
     "job_rows",
-    "last_line",
     "layout",
     "length_chart",
     "lifeline",

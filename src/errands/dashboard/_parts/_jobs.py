@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from json import dumps
 
-from errands import Job, State
+from errands import Job, Redaction, State
+from errands.errors import reason_of
 
 from .._markup import Child, Markup, h, join
-from .._redact import Redaction, loaded
 from .._visit import Visit
 from ._badges import job_badge
 from ._forms import row_button
@@ -47,17 +47,11 @@ def summary(payload: str, redaction: Redaction, most: int = 120) -> str:
     """The arguments on one line."""
     if len(payload) > LONG:
         return f"{size(len(payload))} of arguments"
-    found = redaction.value(loaded(payload))
+    found = redaction.shown(payload)
     if not isinstance(found, dict):
         return clipped(dumps(found, ensure_ascii=False), most)
     pairs = (f"{name}={dumps(value, ensure_ascii=False)}" for name, value in found.items())
     return clipped(", ".join(pairs), most)
-
-
-def last_line(error: str) -> str:
-    """What a traceback says in the end."""
-    lines = error[-4_000:].rstrip().splitlines()
-    return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
 
 def is_service(job: Job) -> bool:
@@ -113,7 +107,7 @@ def _remark(visit: Visit, job: Job) -> Markup:
     if job.state is State.RUNNING and job.progress is not None and not is_service(job):
         lines.append(progress(job, visit.redaction))
     elif job.error and job.state is not State.DONE:
-        said = visit.redaction.text(last_line(job.error), visit.redaction.secrets(job))
+        said = visit.redaction.text(reason_of(job.error), visit.redaction.secrets(job.payload))
         lines.append(h.bdi(clipped(said, 160), cls="line error"))
     return join(lines)
 
@@ -124,7 +118,7 @@ def progress(job: Job, redaction: Redaction) -> Markup:
     if told is None:
         return join()
     part = told.fraction
-    text = redaction.text(told.text or "", redaction.secrets(job))
+    text = redaction.text(told.text or "", redaction.secrets(job.payload))
     shown = f"{told.done:g} of {told.total:g}" if told.total else f"{told.done:g}"
     return h.span(
         h.progress(value=None if part is None else f"{part:.4f}", max=1, aria_label="progress"),

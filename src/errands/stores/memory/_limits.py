@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
 from itertools import islice
 
@@ -85,8 +85,12 @@ class Ledger:
         self._taken |= {key: bucket.taken for key, bucket in quota.spent.items()}
         return claimed
 
-    def unblock(self, call: Claim, put: Put) -> int:
-        """See `Store.unblock`."""
+    def unblock(self, call: Claim, served: Collection[str] | None, put: Put) -> int:
+        """See `Store.unblock`.
+
+        Args:
+            served: The queues that somebody works for; `None` for all.
+        """
         keys = sorted(key for key in self._blocked if key > self._after)[:KEYS]
         self._after = keys[-1] if len(keys) == KEYS else WAITING
         freed, quota = 0, Quota(call.limits, call.now, call.watch)
@@ -99,9 +103,10 @@ class Ledger:
             else:
                 freed += self._free_of(key, PORTION, put)
         for key in [key for key in quota.keys if quota.left(key) > 0]:
-            for job in filter(self._is_paused, self._first(key, PORTION)):
-                put(job.unblocked())  # it is in the way of others until it is resumed
-                freed += 1
+            for job in self._first(key, PORTION):
+                if self._is_paused(job) or (served is not None and job.queue not in served):
+                    put(job.unblocked())  # it is in the way of others until somebody would start it
+                    freed += 1
         return freed + self._free(quota, PORTION, put)
 
     def in_use(self, limit: int, most: int) -> list[LimitUse]:

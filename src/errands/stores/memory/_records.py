@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
@@ -11,7 +10,7 @@ from ..._history import Key, Tally, merged
 from ..._order import Order, OrderKind
 from ..._schedule import Schedule
 from .._bell import Bell
-from .._secret import SIZE
+from .._secret import new_secret
 
 
 class Records:
@@ -28,7 +27,7 @@ class Records:
         self._schedules: dict[str, Schedule] = {}
         self._history: dict[Key, Tally] = {}
         self._orders: dict[tuple[OrderKind, str], Order] = {}
-        self._secret = secrets.token_bytes(SIZE)
+        self._secret: bytes | None = None
 
     async def beat(self, heartbeat: Heartbeat) -> None:
         """See `Store.beat`."""
@@ -80,7 +79,14 @@ class Records:
 
     async def secret(self) -> bytes:
         """See `Store.secret`."""
+        if self._secret is None:
+            self._secret = new_secret()
         return self._secret
+
+    async def keep_secret(self, secret: bytes, *, is_over: bool) -> None:
+        """See `Store.keep_secret`."""
+        if is_over or self._secret is None:
+            self._secret = secret
 
     async def add_history(self, tallies: Sequence[Tally]) -> None:
         """See `Store.add_history`."""

@@ -17,6 +17,7 @@ from ..._job import NEVER, Job, State
 from ..._limit import LimitUse
 from ..._store import Claim, OnConflict, Query, rival_within
 from ...errors import JobExists, UnfitConnection
+from .._beats import served
 from .._bell import Bell, is_news
 from .._rows import is_stored
 from .._waits import (
@@ -115,7 +116,8 @@ class MemoryStore(Records):
     async def unblock(self, claim: Claim) -> int:
         """See `Store.unblock`."""
         with self._lock:
-            freed = self._ledger.unblock(claim, self._put)
+            queues = served(claim, self._workers.values())
+            freed = self._ledger.unblock(claim, queues, self._put)
         if freed:
             self._bell.ring()
         return freed
@@ -332,7 +334,8 @@ class MemoryStore(Records):
         if there is None:
             return False
         if there.version == job.version - 1 and self._rival(replace(job, key=there.key)) is None:
-            asked = there.is_cancelling and there.finished_at is None
+            is_anew = there.state is not State.RUNNING and job.state is State.QUEUED
+            asked = there.is_cancelling and not is_anew
             self._put(replace(job, key=there.key, is_cancelling=asked))
             return True
         return is_stored(job, there)

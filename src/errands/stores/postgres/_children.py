@@ -37,7 +37,7 @@ async def _add_one(on_conflict: OnConflict, session: Session, jobs: Sequence[Job
     return kept
 
 
-BY: Mapping[OnConflict, Work] = {
+BY: Mapping[OnConflict, Work[Sequence[Job], list[Job]]] = {
     "keep": partial(_add, "keep"), "raise": partial(_add, "raise"),
     "replace": partial(_add, "replace"),
 }  # fmt: skip  # a row

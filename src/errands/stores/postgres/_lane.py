@@ -12,7 +12,7 @@ import random
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 
 import psycopg
 from psycopg.errors import UniqueViolation
@@ -25,12 +25,14 @@ from ._link import Link, Session, Settings, apply
 MOST = 1000  # calls of one batch
 TRIES = 5  # times that a transaction which met another one is begun anew
 
-Work = Callable[[Session, list[Any]], Awaitable[list[Any]]]
+Asked = TypeVar("Asked")
+Answer = TypeVar("Answer")
+Work: TypeAlias = Callable[[Session, list[Asked]], Awaitable[list[Answer]]]
 
 
 @dataclass(slots=True, eq=False)
 class _Call:
-    work: Work
+    work: Work[Any, Any]
     argument: Any
     future: asyncio.Future[Any]
     is_once: bool
@@ -73,14 +75,16 @@ class Lane:
             self._runners = []
             _fork.closed(self._address.shown)
 
-    def call(self, work: Work, argument: Any, *, is_once: bool = False) -> asyncio.Future[Any]:
+    def call(
+        self, work: Work[Asked, Answer], argument: Asked, *, is_once: bool = False
+    ) -> asyncio.Future[Answer]:
         """Ask for `work`; the future tells when it is committed.
 
         Args:
             is_once: It must not be repeated, and so shares no batch.
         """
         _fork.refuse(self._address.shown)
-        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._calls.append(_Call(work, argument, future, is_once))
         self._news.set()
         return future

@@ -14,20 +14,19 @@ from datetime import datetime
 
 import psycopg
 
-from ..._job import NEVER, WAITING, Job, State
-from ..._limit import LimitUse, is_limited
+from ..._job import NEVER, Job, State
 from ..._quota import Bucket, Quota
 from ..._store import Claim
 from .. import _rates
-from .._rows import CHANGING, NAMES, UNFINISHED, as_job, as_json, changed, ms
+from .._rows import CHANGING, UNFINISHED, as_job, as_json, changed, ms
 from .._waits import Saved
 from . import _sql
-from ._link import PLAIN_PLANS, Row, Session, apply
+from ._link import Session
 from ._statements import CLAIM_THESE, CLAIM_WITHIN, UPDATE, ids_of, wanted
 
 PORTION = 2000  # jobs that are looked at together
 MOST = 10_000  # jobs that one claim blocks; the next one goes on
-KEYS = 200  # limits that are looked at when somebody asks who is kept back without need
+
 
 FIRST = "b.blocked_by = {} order by b.priority desc, b.due_at, b.id"
 LOCK = """
@@ -77,20 +76,6 @@ update errands_jobs as j set free_at = j.due_at, blocked_by = null from (
     ) as first
 ) as freed where j.id = freed.id returning j.id
 """
-# Of the first that a key keeps back those that are paused: they start when they are resumed, and
-# are in the way of the others until then.
-FREE_PAUSED = f"""
-update errands_jobs as j set free_at = j.due_at, blocked_by = null from (
-    select first.id from unnest(%(keys)s::text[]) as given (blocker) cross join lateral (
-        select b.id from errands_jobs as b where {FIRST.format("given.blocker")}
-        limit {PORTION} for update skip locked
-    ) as first
-) as front
-where j.id = front.id and (j.queue in (select name from errands_orders where kind = 'queue')
-                           or j.task in (select name from errands_orders where kind = 'task'))
-returning j.id
-"""
-ARE_PAUSED = "select exists (select 1 from errands_orders where kind in ('queue', 'task'))"
 REMIND = f"""
 update errands_jobs as j set free_at = first.again from (
     select (select b.id from errands_jobs as b where {FIRST.format("value ->> 0")} limit 1
@@ -98,40 +83,6 @@ update errands_jobs as j set free_at = first.again from (
     from json_array_elements(%(rows)s::json)
 ) as first where j.id = first.id and j.free_at <> first.again
 """
-ANY = "select exists (select 1 from errands_jobs where blocked_by > %(after)s)"
-NEXT_KEYS = f"""
-with recursive given (blocker) as (
-    (select min(blocked_by) from errands_jobs where blocked_by > %(after)s)
-    union all
-    select (select min(blocked_by) from errands_jobs where blocked_by > given.blocker)
-    from given where given.blocker is not null
-)
-select blocker from given where blocker is not null limit {KEYS}
-"""
-RUNNING_BY = """
-select concurrency_key, min(task), count(*) from errands_jobs
-where concurrency_key is not null and state = 'running' group by concurrency_key
-"""
-BLOCKED_BY = """
-select given.blocker,
-(select b.task from errands_jobs as b where b.blocked_by = given.blocker limit 1),
-(select count(*) from (
-    select from errands_jobs as b where b.blocked_by = given.blocker limit %(most)s::bigint
- ) as counted)
-from unnest(%(keys)s::text[]) as given (blocker)
-"""
-FIRST_ROWS = f"""
-select given.blocker, first.* from unnest(%(keys)s::text[]) as given (blocker) cross join lateral (
-    select {NAMES} from errands_jobs as b where {FIRST.format("given.blocker")} limit 1
-) as first
-"""
-
-
-async def in_use(session: Session, calls: list[tuple[int, int]]) -> list[list[LimitUse]]:
-    """See `Store.limits_in_use`."""
-    async with session.transaction():
-        await apply(session.connection, PLAIN_PLANS, is_local=True)  # as for groups
-        return [await _in_use(session, limit, most) for limit, most in calls]
 
 
 async def claim(session: Session, calls: list[Claim]) -> list[list[Job]]:
@@ -166,35 +117,40 @@ async def remove(session: Session, calls: list[Sequence[Job]]) -> list[Saved]:
         return [Saved.of(removed, frees=removed.frees or freed > 0) for removed in answers]
 
 
-async def unblock(session: Session, calls: list[tuple[Claim, str]]) -> list[tuple[int, str]]:
-    """Free what is kept back without need, by some of the keys after the one that is given.
-
-    Answers with how many were freed, and the last of those keys; with `WAITING` after the last
-    of all.
-    """
-    return [await _unblock(session, call, after) for call, after in calls]
-
-
 async def forget(session: Session, calls: list[datetime]) -> list[None]:
     """Forget the buckets that were full again by then."""
     await session.rows(FORGET, {"before": ms(max(calls))})
     return [None] * len(calls)
 
 
-async def _in_use(session: Session, limit: int, most: int) -> list[LimitUse]:
-    running = {key: (task, number) for key, task, number in await session.rows(RUNNING_BY)}
-    blocked, last = set[str](), WAITING
-    while len(blocked) < limit and (rows := await session.rows(NEXT_KEYS, {"after": last})):
-        blocked |= {key for (key,) in rows}
-        last = max(blocked)
-    keys = sorted(running.keys() | blocked)[:limit]
-    kept_back = await session.rows(BLOCKED_BY, {"keys": keys, "most": most})
-    uses = []
-    for key, its, number in kept_back:
-        task, runs = running.get(key, (its, 0))
-        if task is not None:  # or its last job has gone meanwhile
-            uses.append(LimitUse(key=key, task=task, running=runs, blocked=number))
-    return sorted(uses, key=lambda use: use.key)
+async def learn(session: Session, quota: Quota, jobs: Sequence[Job]) -> set[str]:
+    """Lock and count the keys of these jobs, and answer with those that keep back others."""
+    quota.look_at(jobs)
+    at_once, rates = quota.unknown
+    keys = {"keys": sorted(at_once + rates)}
+    if not keys["keys"]:
+        return set()
+    await session.tell(LOCK, keys)
+    counted = await session.rows(COUNTED, keys)
+    taken = _rates.taken_of(await session.rows(TAKEN, {"keys": rates})) if rates else {}
+    quota.learn({key: number for key, number, _ in counted}, taken)
+    return {key for key, _, has_blocked in counted if has_blocked}
+
+
+async def free(session: Session, quota: Quota, kept_back: set[str], most: int) -> int:
+    """Free jobs that are kept back by keys with room; remind of a token that comes back later.
+
+    Args:
+        kept_back: The keys that keep back any.
+        most: How many of each key.
+    """
+    keys = sorted(kept_back)
+    free = [(key, min(left, most)) for key in keys if (left := quota.left(key)) > 0]
+    full = [key for key in keys if quota.left(key) <= 0]
+    remind = [(key, again) for key in full if (again := quota.next(key)) is not None]
+    if remind:
+        await session.tell(REMIND, {"rows": as_json(remind)})
+    return len(await session.rows(FREE, {"rows": as_json(free)})) if free else 0
 
 
 async def _claim(session: Session, call: Claim) -> list[Job]:
@@ -206,7 +162,7 @@ async def _claim(session: Session, call: Claim) -> list[Job]:
                 blocked += await _block(session, call, refused)
                 is_all = not refused and len(taken) < left
                 kept_back |= {by for _, by in refused}
-                freed = await _free(session, quota, kept_back, left - len(taken) or 1)
+                freed = await free(session, quota, kept_back, left - len(taken) or 1)
                 is_all = is_all and not freed
         except psycopg.Error:
             if claimed:  # by rounds that are committed: nobody else would start these
@@ -230,7 +186,7 @@ async def _round(
     bound = sorted((as_job(row[:-2]) for row in rows if not row[-1]), key=lambda j: order[j.id])
     quota = Quota(call.limits, call.now, call.watch)
     refused, taken = list[tuple[Job, str]](), list[Job]()
-    kept_back = await _learn(session, quota, bound)
+    kept_back = await learn(session, quota, bound)
     for job in bound:
         by = quota.take(job)
         if by is None:
@@ -242,20 +198,6 @@ async def _round(
     if spent := quota.spent:
         await _spend(session, spent)
     return sorted(claimed + taken, key=lambda job: order[job.id]), refused, quota, kept_back
-
-
-async def _learn(session: Session, quota: Quota, jobs: Sequence[Job]) -> set[str]:
-    """Lock and count the keys of these jobs, and answer with those that keep back others."""
-    quota.look_at(jobs)
-    at_once, rates = quota.unknown
-    keys = {"keys": sorted(at_once + rates)}
-    if not keys["keys"]:
-        return set()
-    await session.tell(LOCK, keys)
-    counted = await session.rows(COUNTED, keys)
-    taken = _rates.taken_of(await session.rows(TAKEN, {"keys": rates})) if rates else {}
-    quota.learn({key: number for key, number, _ in counted}, taken)
-    return {key for key, _, has_blocked in counted if has_blocked}
 
 
 async def _block(session: Session, call: Claim, refused: Sequence[tuple[Job, str]]) -> int:
@@ -272,22 +214,6 @@ async def _block(session: Session, call: Claim, refused: Sequence[tuple[Job, str
     return number
 
 
-async def _free(session: Session, quota: Quota, kept_back: set[str], most: int) -> int:
-    """Free jobs that are kept back by keys with room; remind of a token that comes back later.
-
-    Args:
-        kept_back: The keys that keep back any.
-        most: How many of each key.
-    """
-    keys = sorted(kept_back)
-    free = [(key, min(left, most)) for key in keys if (left := quota.left(key)) > 0]
-    full = [key for key in keys if quota.left(key) <= 0]
-    remind = [(key, again) for key in full if (again := quota.next(key)) is not None]
-    if remind:
-        await session.tell(REMIND, {"rows": as_json(remind)})
-    return len(await session.rows(FREE, {"rows": as_json(free)})) if free else 0
-
-
 async def _pass_on(session: Session, left: Mapping[str, int]) -> int:
     """Free as many jobs of each key as have left it."""
     await session.tell(LOCK, {"keys": sorted(left)})
@@ -302,35 +228,6 @@ async def _update(session: Session, jobs: Sequence[Job]) -> None:
 
 async def _spend(session: Session, spent: Mapping[str, Bucket]) -> None:
     await session.tell(SPEND, {"rows": _rates.rows_of(spent)})
-
-
-async def _unblock(session: Session, call: Claim, after: str) -> tuple[int, str]:
-    if not (await session.rows(ANY, {"after": WAITING}))[0][0]:
-        return 0, WAITING
-    keys = [key for (key,) in await session.rows(NEXT_KEYS, {"after": after})]
-    firsts = [(key, as_job(row)) for key, *row in await _firsts(session, keys)]
-    mine = [(key, job) for key, job in firsts if job.task in call.tasks]
-    gone = [(key, PORTION) for key, job in mine if not is_limited(job, key, call.limits)]
-    quota, freed = Quota(call.limits, call.now, call.watch), 0
-    async with session.quickly():
-        limited = [job for key, job in mine if is_limited(job, key, call.limits)]
-        kept_back = await _learn(session, quota, limited)
-        freed += await _free_paused(session, [key for key in kept_back if quota.left(key) > 0])
-        freed += await _free(session, quota, kept_back, PORTION)
-        if gone:
-            freed += len(await session.rows(FREE, {"rows": as_json(gone)}))
-    return freed, max(keys) if len(keys) == KEYS else WAITING
-
-
-async def _free_paused(session: Session, keys: Sequence[str]) -> int:
-    if not keys or not (await session.rows(ARE_PAUSED))[0][0]:
-        return 0
-    return len(await session.rows(FREE_PAUSED, {"keys": sorted(keys)}))
-
-
-async def _firsts(session: Session, keys: Sequence[str]) -> list[Row]:
-    """Each key that keeps jobs back, with the first of them."""
-    return await session.rows(FIRST_ROWS, {"keys": list(keys)}) if keys else []
 
 
 def _left(jobs: Sequence[Job]) -> Counter[str]:

@@ -13,9 +13,7 @@ from typing import Any
 from ..._job import Job, State
 from ..._store import Claim
 from .._rows import CHANGING, as_job, changed, instant, is_stored, ms, reported
-from .._secret import NAMES as SECRETS
-from .._secret import joined, new_rows
-from .._waits import Saved, are_kept_back, is_kept_back
+from .._waits import Saved, are_kept_back, is_kept_back, parents_of
 from ._link import Row, Session
 from ._statements import (
     BACKLOG,
@@ -23,7 +21,6 @@ from ._statements import (
     CLAIM_KNOWN,
     COUNT,
     DEAD,
-    NEW_SECRET,
     NEXT,
     NOTIFY,
     PICK,
@@ -32,7 +29,6 @@ from ._statements import (
     REMOVE,
     REPORT,
     RESCUE,
-    SECRET,
     SINCE,
     TIME,
     UPDATE,
@@ -44,7 +40,7 @@ from ._statements import (
     wanted,
 )
 from ._trail import Trail
-from ._waiting import end, forget, keep_back
+from ._waiting import end, forget, keep_back, locked
 
 
 async def claim(trail: Trail, session: Session, calls: list[Claim]) -> list[list[Job]]:
@@ -127,9 +123,7 @@ async def places(session: Session, calls: list[datetime]) -> list[set[tuple[str,
     ]
 
 
-async def waiting_since(
-    session: Session, calls: list[datetime]
-) -> list[Mapping[str, datetime | None]]:
+async def waiting_since(session: Session, calls: list[datetime]) -> list[Mapping[str, datetime]]:
     """See `Store.waiting_since`."""
     return [
         {queue: instant(free) for queue, free in await session.rows(SINCE, {"before": ms(before)})}
@@ -147,18 +141,10 @@ async def prune(session: Session, calls: list[tuple[datetime, int]]) -> list[int
     return answers
 
 
-async def now(session: Session, calls: list[None]) -> list[datetime | None]:
+async def now(session: Session, calls: list[None]) -> list[datetime]:
     """See `Store.now`."""
     [[found]] = await session.rows(TIME)
     return [instant(found) for _ in calls]
-
-
-async def secret(session: Session, calls: list[None]) -> list[bytes]:
-    """See `Store.secret`."""
-    while (found := joined(await session.rows(SECRET, {"names": list(SECRETS)}))) is None:
-        names, values = zip(*new_rows(), strict=True)
-        await session.rows(NEW_SECRET, {"names": list(names), "values": list(values)})
-    return [found for _ in calls]
 
 
 async def notify(session: Session, calls: list[tuple[str, str]]) -> list[None]:
@@ -210,6 +196,8 @@ async def _written(session: Session, sql: str, jobs: Sequence[Job]) -> set[int]:
 async def _ordered(session: Session, jobs: Sequence[Job]) -> tuple[set[int], bool]:
     """Write jobs of which some may be waited for, or are to wait; say whether that frees any."""
     async with session.transaction():
+        # before their children: whoever ends a parent has it, and then asks for those
+        await locked(session, parents_of(filter(is_kept_back, jobs)))
         written = await _written(session, UPDATE_AWAITED, jobs)
         saved = [job for job in jobs if id(job) in written]
         freed = await end(session, [job for job in saved if job.is_final])

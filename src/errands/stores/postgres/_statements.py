@@ -40,7 +40,7 @@ on conflict do nothing returning id
 INSERT_AND_TELL = f"{INSERT}, pg_notify(%(channel)s, %(name)s)"
 UPDATE_AWAITED = f"""
 update errands_jobs as j set {", ".join(f"{name} = new.{name}" for name in CHANGING)},
-is_cancelling = case when j.finished_at is null then j.is_cancelling end
+is_cancelling = case when j.state = 'running' or new.state <> 'queued' then j.is_cancelling end
 from {given(("id", *CHANGING))}
 where j.id = new.id and j.version = new.version - 1 {{}} returning j.id
 """
@@ -76,27 +76,26 @@ select id from held
 BY_ID = f"select {NAMES} from errands_jobs where id = any(%(ids)s::text[])"
 BY_KEY = f"select {NAMES} from errands_jobs where key = %(key)s and {UNFINISHED}"
 
-# Every queue, task and priority that has a job and is not paused, found by skipping through the
-# index.
+# Every queue, task and priority that has a job, with the first of its jobs, found by skipping
+# through the index. The entries of jobs that have ended stand before that one until vacuum has come
+# by: whatever looks at a place begins there, so that they are passed by once.
 AWAKE = """
 queue not in (select name from errands_orders where kind = 'queue')
 and task not in (select name from errands_orders where kind = 'task')
 """
+FIRST = "queue, task, priority, free_at, id"  # as the index has them
 ALL_PLACES = f"""
-place (queue, task, priority) as (
-    (select queue, task, priority from errands_jobs where {UNFINISHED}
-     order by queue, task, priority limit 1)
+place (queue, task, priority, since, after) as (
+    (select {FIRST} from errands_jobs where {UNFINISHED} order by {FIRST} limit 1)
     union all
     select later.* from place cross join lateral (
-        select j.queue, j.task, j.priority from errands_jobs as j where {UNFINISHED}
+        select {FIRST} from errands_jobs as j where {UNFINISHED}
         and (j.queue, j.task, j.priority) > (place.queue, place.task, place.priority)
-        order by j.queue, j.task, j.priority limit 1
+        order by {FIRST} limit 1
     ) as later
 )"""
 EVERYWHERE = f"""
-with recursive {ALL_PLACES}, start as (
-    select *, '{-(2**63)}'::bigint as since, '' as after from place
-)"""
+with recursive {ALL_PLACES}, start as (select * from place)"""
 # The places that a `Trail` tells, and where to begin there.
 KNOWN = """
 with start as (
@@ -172,26 +171,15 @@ where coalesce(taken.concurrency_key, taken.rate_key) is not null
 # Those that were locked by it, and have room.
 CLAIM_THESE = f"with taken as (select unnest(%(ids)s::text[]) as id) {AS_CLAIMED}"
 NEXT = f"""
-{EVERYWHERE}, {WANTED} select min(next.free_at) from wanted cross join lateral (
-    select j.free_at from errands_jobs as j
-    where {AT_PLACE.format("wanted")} and j.free_at < {ms(NEVER)} order by j.free_at, j.id limit 1
-) as next
+{EVERYWHERE}, {WANTED} select min(since) from wanted where since < {ms(NEVER)}
 """
 WAITING = f"""
 with recursive {ALL_PLACES}
-select distinct place.queue, place.task from place cross join lateral (
-    select j.free_at from errands_jobs as j
-    where {AT_PLACE.format("place")} order by j.free_at, j.id limit 1
-) as next
-where {AWAKE} and next.free_at <= %(before)s
+select distinct queue, task from place where {AWAKE} and since <= %(before)s
 """
 SINCE = f"""
 with recursive {ALL_PLACES}
-select place.queue, min(next.free_at) from place cross join lateral (
-    select j.free_at from errands_jobs as j
-    where {AT_PLACE.format("place")} order by j.free_at, j.id limit 1
-) as next
-where next.free_at <= %(before)s group by place.queue
+select queue, min(since) from place where since <= %(before)s group by queue
 """
 BACKLOG = f"""
 select count(*) from (
@@ -219,11 +207,6 @@ with pruned as (
 select id from pruned
 """
 TIME = "select floor(extract(epoch from clock_timestamp()) * 1000)::bigint"
-SECRET = "select name, value from errands_meta where name = any(%(names)s::text[])"
-NEW_SECRET = """
-insert into errands_meta select * from unnest(%(names)s::text[], %(values)s::bigint[])
-on conflict do nothing
-"""
 # Where a table is: in which server since when it runs, in which database, and which one it is.
 PLACE = """
 select (select oid::bigint from pg_database where datname = current_database()),

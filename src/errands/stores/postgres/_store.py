@@ -41,8 +41,10 @@ try:
         _orders,
         _schedules,
         _schema,
+        _secret,
         _sql,
         _statements,
+        _unblocking,
         _waiting,
         _workers,
     )
@@ -64,6 +66,7 @@ except ImportError as error:
     ) from error
 
 IN_TIME = {"statement_timeout": "10s"}  # for those who block
+NO_JOBS: Sequence[Job] = ()
 AT_EASE = {"synchronous_commit": "off"}  # for what may be forgotten at a crash: news, and prunings
 
 
@@ -136,7 +139,7 @@ class PostgresStore:
             self._bell.ring()
         else:
             self._tell(kept)
-        return kept  # type: ignore[no-any-return]  # a lane carries anything
+        return kept
 
     async def add_within(
         self, connection: Any, jobs: Sequence[Job], on_conflict: OnConflict = "keep"
@@ -146,25 +149,25 @@ class PostgresStore:
             [kept] = await _work(jobs, on_conflict)(session, [jobs])
             if is_news(kept):  # told at the commit, by the server; and to us as well
                 await _sql.notify(session, [(self._presence.channel, "")])
-            return kept  # type: ignore[no-any-return]  # as above
+            return kept
 
     async def claim(self, claim: Claim) -> list[Job]:
         """See `Store.claim`."""
         work = _limits.claim if claim.limits else self._claim
-        return await self._claiming.call(work, claim, is_once=True)  # type: ignore[no-any-return]  # as above
+        return await self._claiming.call(work, claim, is_once=True)
 
     async def next_free(self, claim: Claim) -> datetime | None:
         """See `Store.next_free`."""
-        return await self._claiming.call(_sql.next_free, claim)  # type: ignore[no-any-return]  # as above
+        return await self._claiming.call(_sql.next_free, claim)
 
     async def unblock(self, claim: Claim) -> int:
         """See `Store.unblock`."""
         after = claim, self._unblocked
-        freed, self._unblocked = await self._claiming.call(_limits.unblock, after)
+        freed, self._unblocked = await self._claiming.call(_unblocking.unblock, after)
         if freed:
             self._bell.ring()
             self._crier.cry()
-        return int(freed)
+        return freed
 
     async def save(self, jobs: Sequence[Job]) -> set[str]:
         """See `Store.save`."""
@@ -191,7 +194,7 @@ class PostgresStore:
 
     async def remove(self, jobs: Sequence[Job]) -> set[str]:
         """See `Store.remove`."""
-        removed: Saved = await self._saving.call(_limits.remove, jobs, is_once=True)
+        removed = await self._saving.call(_limits.remove, jobs, is_once=True)
         self._tell((), anyway=removed.frees)
         return removed
 
@@ -199,61 +202,61 @@ class PostgresStore:
         """See `Store.get`."""
         if "\0" in job_id:  # no text of the server's has one
             return None
-        return await self._looking.call(_sql.get, job_id)  # type: ignore[no-any-return]  # as above
+        return await self._looking.call(_sql.get, job_id)
 
     async def states(self, ids: Collection[str]) -> Mapping[str, State]:
         """See `Store.states`."""
-        known = [each for each in ids if "\0" not in each]  # as above
-        return await self._looking.call(_waiting.states, known)  # type: ignore[no-any-return]  # as above
+        known: Sequence[str] = [each for each in ids if "\0" not in each]  # as above
+        return await self._looking.call(_waiting.states, known)
 
     async def children(self, job_id: str, after: str | None, limit: int) -> Mapping[str, State]:
         """See `Store.children`."""
         if "\0" in job_id:  # as above
             return {}
         call = (job_id, after, limit)
-        return await self._looking.call(_waiting.children, call)  # type: ignore[no-any-return]  # as above
+        return await self._looking.call(_waiting.children, call)
 
     async def group(self, name: str) -> Group:
         """See `Store.group`."""
         if "\0" in name:  # as above
             return Group(name=name, counts={})
-        return await self._looking.call(_groups.group, name)  # type: ignore[no-any-return]  # as above
+        return await self._looking.call(_groups.group, name)
 
     async def groups(self, before: str | None, limit: int) -> list[str]:
         """See `Store.groups`."""
-        return await self._looking.call(_groups.groups, (before, limit))  # type: ignore[no-any-return]  # as above
+        return await self._looking.call(_groups.groups, (before, limit))
 
     async def find(self, query: Query) -> list[Job]:
         """See `Store.find`."""
         texts = (query.queue, query.task, query.key, query.group, query.text)
         if any("\0" in (text or "") for text in texts):
             return []
-        return await self._looking.call(_finding.find, query)  # type: ignore[no-any-return]  # as above
+        return await self._looking.call(_finding.find, query)
 
     async def count(self) -> Mapping[tuple[str, State], int]:
         """See `Store.count`."""
-        return await self._looking.call(_sql.count, None)  # type: ignore[no-any-return]  # as above
+        return await self._looking.call(_sql.count, None)
 
     async def backlog(self, queue: str, most: int) -> int:
         """See `Store.backlog`."""
-        return await self._looking.call(_sql.backlog, (queue, most))  # type: ignore[no-any-return]  # as above
+        return await self._looking.call(_sql.backlog, (queue, most))
 
     async def places(self, before: datetime) -> set[tuple[str, str]]:
         """See `Store.places`."""
-        return await self._looking.call(_sql.places, before)  # type: ignore[no-any-return]  # as above
+        return await self._looking.call(_sql.places, before)
 
     async def waiting_since(self, before: datetime) -> Mapping[str, datetime]:
         """See `Store.waiting_since`."""
-        return await self._looking.call(_sql.waiting_since, before)  # type: ignore[no-any-return]  # as above
+        return await self._looking.call(_sql.waiting_since, before)
 
     async def limits_in_use(self, limit: int, most: int) -> list[LimitUse]:
         """See `Store.limits_in_use`."""
-        return await self._looking.call(_limits.in_use, (limit, most))  # type: ignore[no-any-return]  # as above
+        return await self._looking.call(_unblocking.in_use, (limit, most))
 
     async def prune(self, before: datetime, limit: int) -> int:
         """See `Store.prune`."""
         await self._looking.call(_limits.forget, before)
-        return await self._looking.call(_sql.prune, (before, limit), is_once=True)  # type: ignore[no-any-return]  # as above
+        return await self._looking.call(_sql.prune, (before, limit), is_once=True)
 
     async def enlist(self, worker: str) -> None:
         """See `Store.enlist`."""
@@ -261,7 +264,7 @@ class PostgresStore:
         # a worker's first claim has slots wait for it, so it is not to wait for a connection
         await self._claiming.call(self._claim, _nothing(worker), is_once=True)
         await self._claiming.call(_limits.claim, _nothing(worker), is_once=True)
-        await self._saving.call(_limits.save, [])
+        await self._saving.call(_limits.save, NO_JOBS)
 
     async def rescue(self, now: datetime) -> int:
         """See `Store.rescue`."""
@@ -272,7 +275,7 @@ class PostgresStore:
         gone = self._presence.sees(missing)
         if not gone:
             return 0
-        freed: int = await self._saving.call(_sql.rescue, (prefix, gone, now), is_once=True)
+        freed = await self._saving.call(_sql.rescue, (prefix, gone, now), is_once=True)
         if freed:
             self._ring()
         return freed
@@ -283,25 +286,25 @@ class PostgresStore:
 
     async def workers(self) -> list[Heartbeat]:
         """See `Store.workers`."""
-        return await self._looking.call(_workers.workers, None)  # type: ignore[no-any-return]  # as above
+        return await self._looking.call(_workers.workers, None)
 
     async def prune_workers(self, before: datetime) -> int:
         """See `Store.prune_workers`."""
-        return await self._looking.call(_workers.prune_workers, before)  # type: ignore[no-any-return]  # as above
+        return await self._looking.call(_workers.prune_workers, before)
 
     async def request_cancel(self, ids: Collection[str]) -> set[str]:
         """See `Store.request_cancel`."""
-        asked: set[str] = await self._saving.call(_orders.request_cancel, ids)
+        asked = await self._saving.call(_orders.request_cancel, ids)
         self._ring()
         return asked
 
     async def cancelling(self, worker: str) -> set[str]:
         """See `Store.cancelling`."""
-        return await self._looking.call(_orders.cancelling, worker)  # type: ignore[no-any-return]  # as above
+        return await self._looking.call(_orders.cancelling, worker)
 
     async def orders(self) -> list[Order]:
         """See `Store.orders`."""
-        return await self._looking.call(_orders.orders, None)  # type: ignore[no-any-return]  # as above
+        return await self._looking.call(_orders.orders, None)
 
     async def put_orders(self, orders: Sequence[Order]) -> None:
         """See `Store.put_orders`."""
@@ -319,19 +322,19 @@ class PostgresStore:
 
     async def history(self, step: timedelta, since: datetime) -> list[Tally]:
         """See `Store.history`."""
-        return await self._looking.call(_history.history, (step, since))  # type: ignore[no-any-return]  # as above
+        return await self._looking.call(_history.history, (step, since))
 
     async def prune_history(self, step: timedelta, before: datetime) -> int:
         """See `Store.prune_history`."""
-        return await self._looking.call(_history.prune, (step, before))  # type: ignore[no-any-return]  # as above
+        return await self._looking.call(_history.prune, (step, before))
 
     async def schedules(self) -> list[Schedule]:
         """See `Store.schedules`."""
-        return await self._looking.call(_schedules.schedules, None)  # type: ignore[no-any-return]  # as above
+        return await self._looking.call(_schedules.schedules, None)
 
     async def put_schedules(self, schedules: Sequence[Schedule]) -> set[str]:
         """See `Store.put_schedules`."""
-        return await self._saving.call(_schedules.put, schedules)  # type: ignore[no-any-return]  # as above
+        return await self._saving.call(_schedules.put, schedules)
 
     async def remove_schedules(self, names: Collection[str]) -> None:
         """See `Store.remove_schedules`."""
@@ -343,11 +346,15 @@ class PostgresStore:
 
     async def secret(self) -> bytes:
         """See `Store.secret`."""
-        return await self._saving.call(_sql.secret, None)  # type: ignore[no-any-return]  # as above
+        return await self._saving.call(_secret.secret, None)
+
+    async def keep_secret(self, secret: bytes, *, is_over: bool) -> None:
+        """See `Store.keep_secret`."""
+        await self._saving.call(_secret.keep, (secret, is_over))
 
     async def now(self) -> datetime:
         """See `Store.now`: the server's clock, the only one that all machines share."""
-        return await self._looking.call(_sql.now, None)  # type: ignore[no-any-return]  # as above
+        return await self._looking.call(_sql.now, None)
 
     @asynccontextmanager
     async def _within(self, connection: Any) -> AsyncIterator[Borrowed]:
@@ -385,7 +392,7 @@ class PostgresStore:
 
     async def _saved(self, jobs: Sequence[Job]) -> Saved:
         try:
-            return await self._saving.call(_limits.save, jobs)  # type: ignore[no-any-return]  # as above
+            return await self._saving.call(_limits.save, jobs)
         except UniqueViolation:  # one of them would be the second of its key
             if len(jobs) == 1:
                 return Saved()
@@ -406,7 +413,7 @@ class PostgresStore:
         return self._presence.channel, self._presence.name
 
 
-def _work(jobs: Sequence[Job], on_conflict: OnConflict) -> Work:
+def _work(jobs: Sequence[Job], on_conflict: OnConflict) -> Work[Sequence[Job], list[Job]]:
     """What adds these jobs."""
     return _children.BY[on_conflict] if wait(jobs) else _adding.BY[on_conflict]
 

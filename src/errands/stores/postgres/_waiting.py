@@ -2,7 +2,8 @@
 
 Two who meet must not miss each other. Who begins to wait locks the parents and marks them, so
 that their ends see the mark; an end looks for children in a statement of its own, after it has
-the job, and locks them, so that of two ends the later one sees the earlier.
+the job, and locks them, so that of two ends the later one sees the earlier. Parents are locked
+before their children, and each of them in the order of their ids.
 """
 
 from __future__ import annotations

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 
 from ..._heartbeat import Heartbeat
+from ..._store import Claim
+from .. import _beats
 from .._beats import COLUMNS, heartbeat_of, row_of
 from .._rows import ms
 from ._link import Session
@@ -27,10 +29,19 @@ async def beat(session: Session, beats: list[Heartbeat]) -> list[None]:
 
 async def workers(session: Session, calls: list[None]) -> list[list[Heartbeat]]:
     """See `Store.workers`."""
-    found = [heartbeat_of(row) for row in await session.rows(WORKERS)]
+    found = await _workers(session)
     return [found for _ in calls]
+
+
+async def served(session: Session, call: Claim) -> frozenset[str] | None:
+    """The queues that somebody works for; `None` for all."""
+    return None if call.queues is None else _beats.served(call, await _workers(session))
 
 
 async def prune_workers(session: Session, instants: list[datetime]) -> list[int]:
     """See `Store.prune_workers`."""
     return [len(await session.rows(PRUNE, {"before": ms(before)})) for before in instants]
+
+
+async def _workers(session: Session) -> list[Heartbeat]:
+    return [heartbeat_of(row) for row in await session.rows(WORKERS)]

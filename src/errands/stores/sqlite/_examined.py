@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..._examination import Examination
-from ...errors import NotAStore, SchemaTooNew, StoreUnavailable
+from ...errors import NotAStore, StoreUnavailable
 from . import _drivers
 from ._database import OwnDatabase
-from ._reading import many, one
-from ._sql import OURS, VERSION
+from ._reading import one
+from ._schema import VERSION, version_of
 from ._told import translated
 
 MENDED = (3, 51, 3)  # SQLite 3.7.0 to 3.51.2 may corrupt a WAL file that two connections write
@@ -39,19 +39,11 @@ def examine(path: Path, driver: str) -> Examination:
 
 
 def _examined(db: OwnDatabase, path: Path) -> Examination:
-    there = set(many(db, "select name from sqlite_schema where name in (?, ?)", OURS))
-    if there != set(OURS):
+    schema = version_of(db, str(path))
+    if schema is None:
         raise NotAStore(
             f"{path} has no jobs of Errands: name another file. An application or a worker makes "
             "the tables when it starts for the first time."
-        )
-    schema = one(db, "select value from errands_meta where name = 'schema'")
-    if not isinstance(schema, int):
-        raise NotAStore(f"{path}: errands_meta says nothing of a schema. Name another file.")
-    if schema > VERSION:
-        raise SchemaTooNew(
-            f"{path} has schema {schema}, and this version of Errands knows {VERSION}: "
-            "install the version that wrote it, or a newer one."
         )
     version = str(one(db, "select sqlite_version()"))
     return Examination(

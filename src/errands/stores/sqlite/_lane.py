@@ -22,7 +22,7 @@ from collections.abc import Awaitable, Callable, Generator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 
 import apsw
 
@@ -37,12 +37,14 @@ SLOW = 0.002  # seconds of a commit in the event loop that are too many
 AVOID = 10.0  # seconds for which the loop then leaves commits to the thread
 TRIES = 4  # times that a transaction which could not begin is begun anew
 
-Work = Callable[[Database, list[Any]], list[Any]]
+Asked = TypeVar("Asked")
+Answer = TypeVar("Answer")
+Work: TypeAlias = Callable[[Database, list[Asked]], list[Answer]]
 
 
 @dataclass(slots=True)
 class _Call:
-    work: Work
+    work: Work[Any, Any]
     argument: Any
     loop: asyncio.AbstractEventLoop | None  # whose future it is; `None` for a blocked thread's
     future: Any  # asyncio's, or a thread's
@@ -111,7 +113,9 @@ class Lane:
             self._thread = None
             _fork.closed(self._path)
 
-    def call(self, work: Work, argument: Any, *, is_small: bool = False) -> Awaitable[Any]:
+    def call(
+        self, work: Work[Asked, Answer], argument: Asked, *, is_small: bool = False
+    ) -> Awaitable[Answer]:
         """Ask for `work`, and wait until it is committed.
 
         Args:
@@ -131,14 +135,14 @@ class Lane:
             self._fresh.append(call)
         return call
 
-    def call_and_wait(self, work: Work, argument: Any, seconds: float) -> Any:
+    def call_and_wait(self, work: Work[Asked, Answer], argument: Asked, seconds: float) -> Answer:
         """Ask for `work` from a thread, and block until it is committed.
 
         Raises:
             StoreUnavailable: if that takes longer than `seconds`, or the lane is closed.
         """
         self._require_open()
-        future: Future[Any] = Future()
+        future: Future[Answer] = Future()
         self._calls.put([_Call(work, argument, None, future)])
         try:
             return future.result(seconds)

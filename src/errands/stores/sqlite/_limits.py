@@ -16,6 +16,7 @@ from ..._quota import Quota
 from ..._store import Claim
 from .. import _rates
 from .._rows import UNFINISHED, as_json, decode, ms
+from . import _workers
 from ._database import Database
 from ._reading import ROWS, one, read
 from ._writing import start, update, write
@@ -72,12 +73,13 @@ select json_group_array(value) from json_each(?) where exists (
 """
 FIRST = "select id from errands_jobs where blocked_by = ? order by priority desc, due_at, id"
 FREE = f"update errands_jobs set free_at = due_at, blocked_by = null where id in ({FIRST} limit ?)"
-# Of the first that a key keeps back those that are paused: they start when they are resumed, and
-# are in the way of the others until then.
-FREE_PAUSED = f"""
+# Of the first that a key keeps back those that nobody would start: they are paused, or nobody
+# works for their queue. Until that is over they are in the way of the others.
+FREE_RESTING = f"""
 update errands_jobs set free_at = due_at, blocked_by = null where id in ({FIRST} limit {PORTION})
 and (queue in (select name from errands_orders where kind = 'queue')
-     or task in (select name from errands_orders where kind = 'task'))
+     or task in (select name from errands_orders where kind = 'task')
+     or (? is not null and queue not in (select value from json_each(?))))
 """
 ARE_PAUSED = "select exists (select 1 from errands_orders where kind in ('queue', 'task'))"
 REMIND = f"update errands_jobs set free_at = ? where id = ({FIRST} limit 1) and free_at <> ?"
@@ -251,15 +253,16 @@ def _unblock(db: Database, call: Claim, after: str) -> tuple[int, str]:
         else:  # its limit is gone
             db.execute(FREE, (key, PORTION))
             freed += db.changes()
-    freed += _free_paused(db, [key for key in quota.keys if quota.left(key) > 0])
+    freed += _free_resting(db, call, [key for key in quota.keys if quota.left(key) > 0])
     freed += _free(db, quota, PORTION)
     return freed, max(keys) if len(keys) == KEYS else WAITING
 
 
-def _free_paused(db: Database, keys: Collection[str]) -> int:
-    freed = 0
-    if keys and one(db, ARE_PAUSED):
+def _free_resting(db: Database, call: Claim, keys: Collection[str]) -> int:
+    freed, queues = 0, _workers.served(db, call) if keys else None
+    if keys and (queues is not None or one(db, ARE_PAUSED)):
+        served = None if queues is None else as_json(sorted(queues))
         for key in keys:
-            db.execute(FREE_PAUSED, (key,))
+            db.execute(FREE_RESTING, (key, served, served))
             freed += db.changes()
     return freed

@@ -15,101 +15,19 @@ from typing import Any
 
 from ..._job import Job, State
 from ..._store import OnConflict, Query, rival_within
-from ...errors import JobExists, NotAStore, SchemaTooNew
-from .. import _rates
-from .._beats import COLUMNS as BEATS
-from .._plans import COLUMNS as PLANS
-from .._plans import NAME as SCHEDULES
-from .._rows import COLUMNS, FINISHED, UNFINISHED, as_json, ms
-from .._secret import NAMES as SECRETS
-from .._secret import joined, new_rows
-from .._tallies import COLUMNS as TALLIED
-from .._tallies import NAME as HISTORY
+from ...errors import JobExists
+from .._rows import FINISHED, UNFINISHED, as_json, ms
 from .._waits import Saved, are_kept_back
-from . import _groups, _history, _limits, _orders, _schedules, _waiting, _workers
+from . import _limits, _waiting
 from ._database import Database
 from ._reading import ROWS, by_id, many, one, read
+from ._schema import ENDED_BADLY
 from ._writing import add as add_rows
 from ._writing import report_progress, update, write
 
-VERSION = 5  # of the tables below; a change adds a step to `UPGRADES`
-
-FREE = f"""
-create index errands_free on errands_jobs (queue, priority, task, free_at) where {UNFINISHED};
-"""
-ENDED_BADLY = "state in ('failed', 'cancelled')"
-BAD = f"create index errands_bad on errands_jobs (state, id) where {ENDED_BADLY};"
-LATER = (  # columns that older versions did not have
-    "group_name text", "waits_for text", "runs_anyway integer", "concurrency_key text",
-    "rate_key text", "is_cancelling integer", "blocked_by text",
-)  # fmt: skip  # a row
-TABLES = f"""
-create table errands_meta (name text primary key, value) without rowid;
-create table errands_jobs (
-    id text primary key, task text not null, payload text not null, queue text not null,
-    priority integer not null, key text, added_at integer not null, due_at integer not null,
-    free_at integer not null, state text not null, attempt integer not null, worker text,
-    started_at integer, finished_at integer, result text, progress text, history text,
-    version integer not null, {", ".join(LATER)}) without rowid;
-{FREE}
-create unique index errands_key on errands_jobs (key) where key is not null and {UNFINISHED};
-create index errands_held on errands_jobs (worker) where state = 'running';
-create index errands_finished on errands_jobs (finished_at) where {FINISHED};
-{BAD}
-{_groups.TABLE}
-{_waiting.TABLE}
-{_limits.INDEXES}
-{_limits.TABLE}
-{_workers.TABLE}
-{_schedules.TABLE}
-{_orders.TABLE}
-{_history.TABLE}
-insert into errands_meta values ('schema', {VERSION});
-"""
 WAITING = 2_000  # unfinished jobs from which on they are looked for in the order of all ids
 NO_MORE = (None, None, None, None)
 BADLY = {State.FAILED, State.CANCELLED}
-OURS = ("errands_meta", "errands_jobs")
-UPGRADES: Mapping[int, str] = {  # from this version to the next
-    1: f"{_workers.TABLE} drop index if exists errands_free; {FREE}",  # at first without tasks
-    2: _schedules.TABLE,
-    3: "".join(f"alter table errands_jobs add column {each};" for each in LATER)
-    + f"{_groups.TABLE} {_waiting.TABLE} {_orders.TABLE} {_workers.AGAIN}"
-    + f"{_history.TABLE} {_limits.INDEXES} {_limits.TABLE} {BAD}",
-    4: _workers.AGAIN,
-}
-
-
-def prepare(db: Database, paths: list[str]) -> list[None]:
-    """Make the tables, or upgrade those that an older version made.
-
-    Raises:
-        SchemaTooNew: if a newer version made them.
-        NotAStore: if a table has one of our names and is not ours.
-    """
-    if not set(many(db, "select name from sqlite_schema where name in (?, ?)", OURS)):
-        db.execute(TABLES)
-    _require(db, paths[0], OURS[0], ("name", "value"))
-    found = one(db, "select value from errands_meta where name = 'schema'")
-    if not isinstance(found, int):
-        raise NotAStore(f"{paths[0]}: errands_meta says nothing of a schema. Name another file.")
-    if found > VERSION:
-        raise SchemaTooNew(
-            f"{paths[0]} has schema {found}, and this version of Errands knows {VERSION}: "
-            "install the version that wrote it, or a newer one."
-        )
-    _require(db, paths[0], OURS[1], ("id", "version"))  # as every version has them
-    for version in range(found, VERSION):
-        db.execute(UPGRADES[version])
-        db.execute("update errands_meta set value = ? where name = 'schema'", (version + 1,))
-    _require(db, paths[0], OURS[1], COLUMNS)
-    _require(db, paths[0], _workers.NAME, BEATS)
-    _require(db, paths[0], SCHEDULES, PLANS)
-    _require(db, paths[0], _orders.NAME, _orders.COLUMNS)
-    _require(db, paths[0], "errands_waits", ("parent", "child", "is_over"))
-    _require(db, paths[0], HISTORY, TALLIED)
-    _require(db, paths[0], _rates.NAME, _rates.COLUMNS)
-    return [None] * len(paths)
 
 
 def add(db: Database, calls: list[tuple[Sequence[Job], OnConflict]]) -> list[list[Job]]:
@@ -223,20 +141,6 @@ def free(db: Database, calls: list[tuple[str, datetime]]) -> list[int]:
         db.execute(sql, (ms(now), worker))
         answers.append(db.changes())
     return answers
-
-
-def secret(db: Database, calls: list[None]) -> list[bytes]:
-    """See `Store.secret`."""
-    sql = "select name, value from errands_meta where name in (?, ?, ?, ?)"
-    while (found := joined(db.execute(sql, SECRETS).fetchall())) is None:
-        for row in new_rows():
-            db.execute("insert into errands_meta values (?, ?) on conflict do nothing", row)
-    return [found for _ in calls]
-
-
-def _require(db: Database, path: str, table: str, columns: Sequence[str]) -> None:
-    if not set(columns) <= set(many(db, "select name from pragma_table_info(?)", (table,))):
-        raise NotAStore(f"{path}: its {table} was not made by Errands. Name another file.")
 
 
 def _found(db: Database, query: Query) -> list[Job]:

@@ -25,7 +25,7 @@ from ..._schedule import Schedule
 from ..._store import Claim, OnConflict, Query
 from .. import _fork
 from .._bell import Bell, Echo, is_news
-from .._waits import Saved, wait
+from .._waits import wait
 from . import (
     _children,
     _claims,
@@ -37,6 +37,8 @@ from . import (
     _orders,
     _passing,
     _schedules,
+    _schema,
+    _secret,
     _sql,
     _waiting,
     _workers,
@@ -96,7 +98,7 @@ class SQLiteStore:
         try:
             await self._writer.open()
             try:
-                await self._writer.call(_sql.prepare, path)
+                await self._writer.call(_schema.prepare, path)
                 await self._reader.open()
             except BaseException:
                 await self._writer.close()
@@ -113,7 +115,7 @@ class SQLiteStore:
     async def add(self, jobs: Sequence[Job], on_conflict: OnConflict = "keep") -> list[Job]:
         """See `Store.add`."""
         work, small = _work(jobs, on_conflict), len(jobs) <= FEW
-        kept: list[Job] = await self._writer.call(work, (jobs, on_conflict), is_small=small)
+        kept = await self._writer.call(work, (jobs, on_conflict), is_small=small)
         self._tell(kept)
         return kept
 
@@ -125,15 +127,15 @@ class SQLiteStore:
         [kept] = await self._within(connection, lambda db: work(db, [(jobs, on_conflict)]))
         if is_news(kept):
             self._echo.begin()  # nobody tells us of the commit
-        return kept  # type: ignore[no-any-return]  # a lane's work carries anything
+        return kept
 
     async def claim(self, claim: Claim) -> list[Job]:
         """See `Store.claim`."""
-        return await self._writer.call(_claims.claim, claim)  # type: ignore[no-any-return]  # a lane carries anything
+        return await self._writer.call(_claims.claim, claim)
 
     async def next_free(self, claim: Claim) -> datetime | None:
         """See `Store.next_free`."""
-        return await self._reader.call(_claims.next_free, claim)  # type: ignore[no-any-return]  # as above
+        return await self._reader.call(_claims.next_free, claim)
 
     async def unblock(self, claim: Claim) -> int:
         """See `Store.unblock`."""
@@ -142,12 +144,12 @@ class SQLiteStore:
         freed, self._unblocked = await self._writer.call(_limits.unblock, (claim, self._unblocked))
         if freed:
             self._ring()
-        return int(freed)
+        return freed
 
     async def save(self, jobs: Sequence[Job]) -> set[str]:
         """See `Store.save`."""
         work = _passing.save
-        saved: Saved = await self._writer.call(work, jobs, is_small=len(jobs) <= FEW)
+        saved = await self._writer.call(work, jobs, is_small=len(jobs) <= FEW)
         self._tell([job for job in jobs if job.id in saved], anyway=saved.frees)
         return saved
 
@@ -165,62 +167,63 @@ class SQLiteStore:
     def extend(self, jobs: Collection[str], worker: str, until: datetime) -> set[str]:
         """See `Store.extend`."""
         argument = (list(jobs), worker, until)
-        return self._writer.call_and_wait(_sql.extend, argument, PATIENCE)  # type: ignore[no-any-return]  # as above
+        return self._writer.call_and_wait(_sql.extend, argument, PATIENCE)
 
     async def remove(self, jobs: Sequence[Job]) -> set[str]:
         """See `Store.remove`."""
-        removed: Saved = await self._writer.call(_passing.remove, jobs)
+        removed = await self._writer.call(_passing.remove, jobs)
         self._tell((), anyway=removed.frees)
         return removed
 
     async def get(self, job_id: str) -> Job | None:
         """See `Store.get`."""
-        return await self._reader.call(_sql.get, job_id)  # type: ignore[no-any-return]  # as above
+        return await self._reader.call(_sql.get, job_id)
 
     async def states(self, ids: Collection[str]) -> Mapping[str, State]:
         """See `Store.states`."""
-        return await self._reader.call(_waiting.states, list(ids))  # type: ignore[no-any-return]  # as above
+        known: Sequence[str] = list(ids)
+        return await self._reader.call(_waiting.states, known)
 
     async def children(self, job_id: str, after: str | None, limit: int) -> Mapping[str, State]:
         """See `Store.children`."""
         call = (job_id, after, limit)
-        return await self._reader.call(_waiting.children, call)  # type: ignore[no-any-return]  # as above
+        return await self._reader.call(_waiting.children, call)
 
     async def group(self, name: str) -> Group:
         """See `Store.group`."""
-        return await self._reader.call(_groups.group, name)  # type: ignore[no-any-return]  # as above
+        return await self._reader.call(_groups.group, name)
 
     async def groups(self, before: str | None, limit: int) -> list[str]:
         """See `Store.groups`."""
-        return await self._reader.call(_groups.groups, (before, limit))  # type: ignore[no-any-return]  # as above
+        return await self._reader.call(_groups.groups, (before, limit))
 
     async def find(self, query: Query) -> list[Job]:
         """See `Store.find`."""
-        return await self._reader.call(_sql.find, query)  # type: ignore[no-any-return]  # as above
+        return await self._reader.call(_sql.find, query)
 
     async def count(self) -> Mapping[tuple[str, State], int]:
         """See `Store.count`."""
-        return await self._reader.call(_sql.count, None)  # type: ignore[no-any-return]  # as above
+        return await self._reader.call(_sql.count, None)
 
     async def backlog(self, queue: str, most: int) -> int:
         """See `Store.backlog`."""
-        return await self._reader.call(_sql.backlog, (queue, most))  # type: ignore[no-any-return]  # as above
+        return await self._reader.call(_sql.backlog, (queue, most))
 
     async def places(self, before: datetime) -> set[tuple[str, str]]:
         """See `Store.places`."""
-        return await self._reader.call(_claims.places, before)  # type: ignore[no-any-return]  # as above
+        return await self._reader.call(_claims.places, before)
 
     async def waiting_since(self, before: datetime) -> Mapping[str, datetime]:
         """See `Store.waiting_since`."""
-        return await self._reader.call(_claims.waiting_since, before)  # type: ignore[no-any-return]  # as above
+        return await self._reader.call(_claims.waiting_since, before)
 
     async def limits_in_use(self, limit: int, most: int) -> list[LimitUse]:
         """See `Store.limits_in_use`."""
-        return await self._reader.call(_limits.in_use, (limit, most))  # type: ignore[no-any-return]  # as above
+        return await self._reader.call(_limits.in_use, (limit, most))
 
     async def prune(self, before: datetime, limit: int) -> int:
         """See `Store.prune`."""
-        return await self._writer.call(_sql.prune, (before, limit))  # type: ignore[no-any-return]  # as above
+        return await self._writer.call(_sql.prune, (before, limit))
 
     async def enlist(self, worker: str) -> None:
         """See `Store.enlist`."""
@@ -242,25 +245,25 @@ class SQLiteStore:
 
     async def workers(self) -> list[Heartbeat]:
         """See `Store.workers`."""
-        return await self._reader.call(_workers.workers, None)  # type: ignore[no-any-return]  # as above
+        return await self._reader.call(_workers.workers, None)
 
     async def prune_workers(self, before: datetime) -> int:
         """See `Store.prune_workers`."""
-        return await self._writer.call(_workers.prune_workers, before)  # type: ignore[no-any-return]  # as above
+        return await self._writer.call(_workers.prune_workers, before)
 
     async def request_cancel(self, ids: Collection[str]) -> set[str]:
         """See `Store.request_cancel`."""
-        asked: set[str] = await self._writer.call(_orders.request_cancel, ids)
+        asked = await self._writer.call(_orders.request_cancel, ids)
         self._ring()
         return asked
 
     async def cancelling(self, worker: str) -> set[str]:
         """See `Store.cancelling`."""
-        return await self._reader.call(_orders.cancelling, worker)  # type: ignore[no-any-return]  # as above
+        return await self._reader.call(_orders.cancelling, worker)
 
     async def orders(self) -> list[Order]:
         """See `Store.orders`."""
-        return await self._reader.call(_orders.orders, None)  # type: ignore[no-any-return]  # as above
+        return await self._reader.call(_orders.orders, None)
 
     async def put_orders(self, orders: Sequence[Order]) -> None:
         """See `Store.put_orders`."""
@@ -278,19 +281,19 @@ class SQLiteStore:
 
     async def history(self, step: timedelta, since: datetime) -> list[Tally]:
         """See `Store.history`."""
-        return await self._reader.call(_history.history, (step, since))  # type: ignore[no-any-return]  # as above
+        return await self._reader.call(_history.history, (step, since))
 
     async def prune_history(self, step: timedelta, before: datetime) -> int:
         """See `Store.prune_history`."""
-        return await self._writer.call(_history.prune, (step, before))  # type: ignore[no-any-return]  # as above
+        return await self._writer.call(_history.prune, (step, before))
 
     async def schedules(self) -> list[Schedule]:
         """See `Store.schedules`."""
-        return await self._reader.call(_schedules.schedules, None)  # type: ignore[no-any-return]  # as above
+        return await self._reader.call(_schedules.schedules, None)
 
     async def put_schedules(self, schedules: Sequence[Schedule]) -> set[str]:
         """See `Store.put_schedules`."""
-        return await self._writer.call(_schedules.put, schedules)  # type: ignore[no-any-return]  # as above
+        return await self._writer.call(_schedules.put, schedules)
 
     async def remove_schedules(self, names: Collection[str]) -> None:
         """See `Store.remove_schedules`."""
@@ -302,7 +305,11 @@ class SQLiteStore:
 
     async def secret(self) -> bytes:
         """See `Store.secret`."""
-        return await self._writer.call(_sql.secret, None)  # type: ignore[no-any-return]  # as above
+        return await self._writer.call(_secret.secret, None)
+
+    async def keep_secret(self, secret: bytes, *, is_over: bool) -> None:
+        """See `Store.keep_secret`."""
+        await self._writer.call(_secret.keep, (secret, is_over))
 
     async def now(self) -> datetime:
         """See `Store.now`: all who share the file share this machine's clock."""
@@ -343,7 +350,9 @@ class SQLiteStore:
         self._siblings.ring()
 
 
-def _work(jobs: Sequence[Job], on_conflict: OnConflict) -> Work:
+def _work(
+    jobs: Sequence[Job], on_conflict: OnConflict
+) -> Work[tuple[Sequence[Job], OnConflict], list[Job]]:
     """What adds these jobs."""
     if wait(jobs):
         return _children.add

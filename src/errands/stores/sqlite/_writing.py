@@ -99,7 +99,9 @@ def _update_awaited(size: int) -> str:
     return f"""
         with new (id, {", ".join(CHANGING)}) as ({_values(size, 1 + len(CHANGING))})
         update or ignore errands_jobs set {", ".join(f"{name} = new.{name}" for name in CHANGING)},
-        is_cancelling = case when errands_jobs.finished_at is null then is_cancelling end
+        is_cancelling = case
+            when errands_jobs.state = 'running' or new.state <> 'queued' then is_cancelling
+        end
         from new where errands_jobs.id = new.id and errands_jobs.version = new.version - 1
     """
 

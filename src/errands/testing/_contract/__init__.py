@@ -12,19 +12,23 @@ from ._limits import Limiting
 from ._living import Living
 from ._looking import Looking
 from ._orders import Orders
+from ._rates import Pacing
 from ._saving import Saving
 from ._schedules import Schedules
+from ._waiting import Waiting
 from ._workers import Workers
 
 __all__ = ["StoreContract"]
 
 
 class StoreContract(
+    Waiting,
     Groups,
     History,
     Orders,
     Schedules,
     Limiting,
+    Pacing,
     Workers,
     Living,
     Looking,

@@ -17,17 +17,13 @@ from errands import (
     Order,
     Outcome,
     Query,
-    Rate,
     State,
     Store,
 )
 
-from ._rows import LATER, NOW, a_claim, ids, job
+from ._rows import LATER, NOW, a_beat, a_claim, ids, job
 
 TWO = {"t": Limits(concurrency=Limit(2, per="c"))}
-PACE = {"t": Limits(rate=Rate("2/s", per="c"))}
-BOTH = {"t": Limits(concurrency=Limit(2), rate=Rate("3/s", per="c"))}
-WINDOW = timedelta(seconds=2)  # in which all tokens of `PACE` have come back
 
 
 def a_limited(**fields: Any) -> Claim:
@@ -161,14 +157,6 @@ class Limiting:
             await store.limits_in_use(10, 10)
         )
 
-    async def test_it_is_told_which_rates_are_in_use(self, store: Store) -> None:
-        """They count starts, so none of their jobs is said to run."""
-        await store.add(paced(5))
-        await store.claim(a_limited(limits=PACE))
-
-        use = LimitUse(key="rate:t:c=1", task="t", running=0, blocked=3)
-        assert [use] == await store.limits_in_use(10, 10)
-
     async def test_who_knows_no_limit_takes_all(self, store: Store) -> None:
         """A worker whose code has none any more; what was kept back is freed for it."""
         jobs = bound(5)
@@ -227,6 +215,38 @@ class Limiting:
         await store.remove_orders([("queue", "paused")])
         assert ids(paused[:1]) == ids(await store.claim(a_limited()))
 
+    async def test_jobs_that_nobody_works_for_are_in_nobodys_way(self, store: Store) -> None:
+        """As those of a queue whose workers are gone; one that lives has its jobs wait on."""
+        running = await self._two_that_run(store)
+        gone, theirs, ours = bound(20, queue="gone"), bound(20, queue="theirs"), bound(1)
+        await store.add([*gone, *theirs, *ours])
+        assert [] == await store.claim(a_limited())
+        for beat in (
+            a_beat("v", queues=("theirs",)),
+            a_beat("w", queues=("gone",)).gone(NOW),
+            a_beat("x", queues=("gone",), seen_at=NOW - timedelta(seconds=21)),
+        ):
+            await store.beat(beat)
+        await ended(store, running)
+        mine = a_limited(queues=["default"])
+
+        await store.unblock(mine)
+        kept_back = [each for each in await store.find(Query(limit=100)) if each.blocked_by]
+        assert set() == set(ids(gone)) & set(ids(kept_back))
+        assert 15 < len(set(ids(theirs)) & set(ids(kept_back)))
+
+    async def test_what_nobody_works_for_lets_others_start(self, store: Store) -> None:
+        """However many came before, and at the next look."""
+        running = await self._two_that_run(store)
+        gone, ours = bound(50, queue="gone"), bound(1)
+        await store.add([*gone, *ours])
+        assert [] == await store.claim(a_limited())
+        await ended(store, running)
+        mine = a_limited(queues=["default"])
+
+        await store.unblock(mine)
+        assert ids(ours) == ids(await store.claim(mine))
+
     async def test_a_claim_frees_no_more_than_it_could_take(self, store: Store) -> None:
         """Also where it is not to take them, as they are paused."""
         running = await self._two_that_run(store)
@@ -244,63 +264,3 @@ class Limiting:
     async def _two_that_run(self, store: Store) -> list[Job]:
         await store.add(bound(2))
         return await store.claim(a_limited())
-
-    async def test_no_more_start_in_a_time_than_the_rate_says(self, store: Store) -> None:
-        """The next one is due when its token is back, and says what it waits for."""
-        jobs = paced(5)
-        await store.add(jobs)
-
-        assert ids(jobs[:2]) == ids(await store.claim(a_claim(limits=PACE)))
-        again = await store.next_free(a_claim(limits=PACE))
-        assert again is not None
-        assert NOW + timedelta(seconds=1) <= again <= NOW + timedelta(seconds=1.1)
-        assert jobs[2].blocked("rate:t:c=1", again) == await store.get(jobs[2].id)
-        assert jobs[3].blocked("rate:t:c=1") == await store.get(jobs[3].id)
-
-        almost = again - timedelta(milliseconds=1)
-        assert [] == await store.claim(a_claim(limits=PACE, now=almost))
-        assert ids(jobs[2:4]) == ids(await store.claim(a_claim(limits=PACE, now=again)))
-        assert ids(jobs[4:]) == ids(await store.claim(a_claim(limits=PACE, now=NOW + 2 * WINDOW)))
-
-    async def test_tokens_are_not_lost_on_who_has_few_slots(self, store: Store) -> None:
-        """A claim that takes less than there is leaves the rest to the next ones."""
-        jobs = paced(9)
-        await store.add(jobs)
-        found = [await store.claim(a_claim(limits=PACE, limit=1)) for _ in range(3)]
-        later = [
-            await store.claim(a_claim(limits=PACE, limit=1, now=NOW + WINDOW)) for _ in range(3)
-        ]
-
-        assert [1, 1, 0, 1, 1, 0] == [len(some) for some in found + later]
-
-    async def test_each_start_takes_a_token(self, store: Store) -> None:
-        """Also that of a job whose worker was lost: without one it goes back to the queue."""
-        await store.add(paced(2, started_at=None))
-        first = await store.claim(a_claim(limits=PACE))
-        lost = await store.claim(a_claim(limits=PACE, now=LATER, worker="x"))
-        assert ids(first) == ids(lost)
-
-        soon = lost[0].free_at
-        await store.add(newer := paced(2))
-        assert ids(newer) == ids(await store.claim(a_claim(limits=PACE, now=soon, limit=2)))
-        assert [] == await store.claim(a_claim(limits=PACE, now=soon))
-        [one, _] = await store.find(Query(states=[State.QUEUED]))
-        assert (2, "rate:t:c=1", Outcome.LOST) == (
-            one.attempt, one.blocked_by, one.history[-1].outcome,
-        )  # fmt: skip  # a row
-
-    async def test_a_job_may_have_two_limits(self, store: Store) -> None:
-        """One that waits for a token takes no place from others."""
-        slow = [job(concurrency_key="limit:t", rate_key="rate:t:c=1") for _ in range(5)]
-        other = [job(concurrency_key="limit:t", rate_key="rate:t:c=2") for _ in range(2)]
-        await store.add([*slow, *other])
-        claim = a_claim(limits=BOTH)
-
-        first = await store.claim(claim)
-        assert ids(slow[:2]) == ids(first)
-        await ended(store, first)
-        second = await store.claim(claim)
-        assert ids([slow[2], other[0]]) == ids(second)
-        await ended(store, second)
-        assert ids(other[1:]) == ids(await store.claim(claim))
-        assert "rate:t:c=1" == (await store.get(slow[4].id) or slow[4]).blocked_by

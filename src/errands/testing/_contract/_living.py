@@ -53,6 +53,16 @@ class Living:
         assert [first] * 5 == [*others, await store.secret()]
         assert (32, True) == (len(first), len(set(first)) > 8)
 
+    async def test_a_store_keeps_the_secret_that_it_is_given(self, store: Store) -> None:
+        """If it has none, or is told to have this one anyway: as it moved in from elsewhere."""
+        first, second = bytes(range(100, 132)), bytes(range(255, 223, -1))
+        await store.keep_secret(first, is_over=False)
+        await store.keep_secret(second, is_over=False)
+        assert first == await store.secret()
+
+        await store.keep_secret(second, is_over=True)
+        assert second == await store.secret()
+
     async def test_nobody_alive_is_rescued(self, store: Store) -> None:
         """A worker that is enlisted keeps its jobs."""
         await store.enlist("w")

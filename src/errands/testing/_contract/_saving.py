@@ -66,6 +66,21 @@ class Saving:
         assert {asked.id} == await store.save([anew := ended.retried(NOW)])
         assert anew == await store.get(asked.id)
 
+    async def test_a_request_to_cancel_is_taken_back_by_a_retry(self, store: Store) -> None:
+        """Of a job that went back to its queue before its worker came to it."""
+        await store.add([job()])
+        [running] = await store.claim(a_claim())
+        await store.request_cancel([running.id])
+        await store.save([running.released(NOW)])
+        asked = await store.get(running.id)
+        assert asked is not None
+        assert asked.is_cancelling
+
+        assert {asked.id} == await store.save([anew := asked.retried(NOW)])
+        assert anew == await store.get(asked.id)
+        [again] = await store.claim(a_claim())
+        assert not again.is_cancelling
+
     async def test_what_was_never_added_cannot_be_saved(self, store: Store) -> None:
         """A save makes no job."""
         assert set() == await store.save([job().cancelled(NOW)])

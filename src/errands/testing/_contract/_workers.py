@@ -14,7 +14,7 @@ class Workers:
         """Every field comes back, and each beat takes the place of the one before."""
         log = (LogLine("a", NOW, "INFO", 'ü "q"\n\0'), LogLine("b", LATER, "ERROR", ""))
         first = a_beat(queues=("mail", 'ü "q"'), running=3, seen_at=LATER, log=log)
-        second = a_beat("v", queues=())
+        second = a_beat("v", queues=(), processes=4, in_processes=2, process_tasks=("t", "ü"))
         assert [] == await store.workers()
         await store.beat(a_beat())
         await store.beat(first)
@@ -22,7 +22,8 @@ class Workers:
 
         assert [first, second] == await store.workers()
         await store.beat(first.gone(LATER))
-        assert [first.gone(LATER), second] == await store.workers()
+        await store.beat(second.gone(LATER))
+        assert [first.gone(LATER), second.gone(LATER)] == await store.workers()
 
     async def test_the_newest_worker_comes_first(self, store: Store) -> None:
         """Of those that started together, the last by name."""

@@ -3,22 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import pytest
 
-from errands import Errands, new_id
-from errands._job import Job
-from errands.dashboard._redact import HIDDEN, Redaction, loaded
-from errands.testing import JumpingClock
+from errands import Errands, Redaction
 
-
-def job_of(arguments: Any) -> Job:
-    now = JumpingClock().now()
-    return Job(
-        id=new_id(now), task="t", payload=json.dumps(arguments), due_at=now, free_at=now,
-        added_at=now,
-    )  # fmt: skip  # a row
+HIDDEN = Redaction.HIDDEN
 
 
 @pytest.mark.parametrize(
@@ -26,7 +16,7 @@ def job_of(arguments: Any) -> Job:
     [
         "password", "new_password", "Passwd", "API_KEY", "apiKey", "x-api-key", "token",
         "accessToken", "client_secret", "Authorization", "cookies", "private_key", "pin",
-        "userPin", "session_id", "iban",
+        "userPin", "session_id", "iban", "smtp_password", "my_secret",
     ],
 )  # fmt: skip  # a table
 def test_a_name_tells_a_secret(name: str) -> None:
@@ -34,7 +24,9 @@ def test_a_name_tells_a_secret(name: str) -> None:
     assert Redaction().hides(name)
 
 
-@pytest.mark.parametrize("name", ["path", "pinned", "shipping", "key", "author", "keyboard", "to"])
+@pytest.mark.parametrize(
+    "name", ["path", "pinned", "spinning", "opinion", "shipping", "key", "author", "keyboard", "to"]
+)
 def test_most_names_tell_none(name: str) -> None:
     """A part of another word is no secret."""
     assert not Redaction().hides(name)
@@ -82,9 +74,9 @@ def test_a_password_in_a_url_is_hidden() -> None:
 
 def test_an_error_does_not_repeat_a_secret() -> None:
     """What is hidden in the arguments is hidden in what is told of them."""
-    redaction, job = Redaction(), job_of({"api_key": "sk_live_4242", "amount": 3})
+    redaction, payload = Redaction(), json.dumps({"api_key": "sk_live_4242", "amount": 3})
 
-    said = redaction.text("ValueError: 'sk_live_4242' is no key", redaction.secrets(job))
+    said = redaction.text("ValueError: 'sk_live_4242' is no key", redaction.secrets(payload))
 
     assert f"ValueError: '{HIDDEN}' is no key" == said
 
@@ -92,24 +84,48 @@ def test_an_error_does_not_repeat_a_secret() -> None:
 def test_a_secret_within_another_is_hidden_first_as_a_whole() -> None:
     """Else the rest of the longer one would show."""
     redaction = Redaction()
-    job = job_of({"token": "abcdef", "secret": "abcdefghij"})
+    payload = json.dumps({"token": "abcdef", "secret": "abcdefghij"})
 
-    assert f"{HIDDEN} {HIDDEN}" == redaction.text("abcdefghij abcdef", redaction.secrets(job))
+    assert f"{HIDDEN} {HIDDEN}" == redaction.text("abcdefghij abcdef", redaction.secrets(payload))
+
+
+def test_a_secret_is_hidden_wherever_it_comes_up() -> None:
+    """Within other values, and in texts."""
+    payload = json.dumps(
+        {"user": {"password": "open-sesame"}, "tokens": ["abcdefgh", "x"], "max_tokens": 5}
+    )
+    redaction = Redaction()
+    secrets = redaction.secrets(payload)
+
+    assert {"user": {"password": HIDDEN}, "tokens": HIDDEN, "max_tokens": 5} == redaction.shown(
+        payload, secrets
+    )
+    assert f"no {HIDDEN} nor {HIDDEN}" == redaction.text("no open-sesame nor abcdefgh", secrets)
+    assert [{"secret": HIDDEN}] == redaction.value([{"secret": "y"}])
+
+
+def test_nothing_is_hidden_from_who_may_see_it() -> None:
+    """For an operator who asks for it."""
+    redaction, payload = Redaction(is_off=True), '{"token": "abcdefgh", "dsn": "redis://:pw@host"}'
+
+    assert [] == redaction.secrets(payload)
+    assert json.loads(payload) == redaction.shown(payload, ["abcdefgh"])
 
 
 def test_edited_arguments_get_their_secrets_back() -> None:
     """Where they still say that something is hidden; else somebody has typed a new one."""
     redaction = Redaction()
     original = {"api_key": "old", "n": 1, "list": [{"token": "t"}, "redis://:pw@host"]}
-    edited = redaction.value(original) | {"n": 2}
+    payload = json.dumps(original)
+    edited = redaction.shown(payload) | {"n": 2}
 
-    assert {**original, "n": 2} == redaction.restored(edited, original)
-    assert "new" == redaction.restored({**edited, "api_key": "new"}, original)["api_key"]
+    assert {**original, "n": 2} == redaction.restored(edited, payload)
+    assert "new" == redaction.restored({**edited, "api_key": "new"}, payload)["api_key"]
 
 
 def test_a_text_that_is_no_json_is_shown_as_it_is() -> None:
     """Another program may have written it."""
-    assert "{'a'" == loaded("{'a'")
+    assert "{'a'" == Redaction().shown("{'a'")
 
 
 async def test_no_page_shows_a_secret(errands: Errands) -> None:
