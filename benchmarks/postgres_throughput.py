@@ -13,8 +13,9 @@ from functools import partial
 
 from measuring import ROUNDS, Column, Promise, Samples, apart, heading, scaled, show, verdicts
 from measuring.contest import Peer, drains
+from measuring.dbos_peer import Dbos
 from measuring.ours import Ours
-from measuring.pg_peers import Dbos, PgQueuer, Procrastinate, Saq
+from measuring.pg_peers import PgQueuer, Procrastinate, Saq
 from measuring.postgres import PostgresServer, database, postgres
 from measuring.redis import redis
 from measuring.redis_peers import Arq, Dramatiq, Taskiq

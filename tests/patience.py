@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import TypeVar
+
+from errands.testing import JumpingClock
 
 T = TypeVar("T")
 
@@ -25,6 +28,12 @@ async def eventually(expected: object, look: Callable[[], object], timeout: floa
                 await asyncio.sleep(LOOK)  # what is seen gives no signal
     except TimeoutError:
         raise AssertionError(f"after {timeout:g} s: {seen!r} instead of {expected!r}") from None
+
+
+def asleep(clock: JumpingClock, seconds: float) -> int:
+    """How many sleep for exactly so long from now: those that a jump is meant for."""
+    due = clock.now() + timedelta(seconds=seconds)
+    return sum(when == due and timer.callback is not None for when, _, timer in clock._timers)
 
 
 async def soon(awaitable: Awaitable[T], what: str = "it", timeout: float = 10.0) -> T:

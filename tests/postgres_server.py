@@ -67,10 +67,10 @@ class PostgresServer:
         """An empty store: a schema of its own, made when it is opened."""
         return f"{self.url}?schema=test_{uuid4().hex}"
 
-    def new_database(self) -> str:
-        """The URL of an empty database."""
+    def new_database(self, like: str = "template1") -> str:
+        """The URL of a new database: an empty one, or a copy of another one."""
         name = f"test_{uuid4().hex}"
-        self.execute(f"create database {name}")
+        self.execute(f'create database {name} template "{like}"')
         return f"{self.url.rpartition('/')[0]}/{name}"
 
     def start(self) -> None:

@@ -491,6 +491,33 @@ def test_text_that_cannot_be_encoded_is_refused() -> None:
         Codec(taking(str), "mail").dump(("\ud800",), {})
 
 
+@pytest.mark.parametrize("value", [math.nan, "\ud800", MOMENT, (1, 2), [ID]])
+def test_what_is_refused_is_so_after_a_plain_value(value: Any) -> None:
+    """Plain values that came back once are not looked at again; all others are."""
+    codec = Codec(taking(Any), "mail")
+    for plain in ("x", 1, True, 2**70, "x"):
+        assert ([], {"value": plain}) == codec.load(codec.dump((plain,), {}))
+
+    with pytest.raises(NotSerializable, match=r"^mail: value="):
+        codec.dump((value,), {})
+
+
+def test_plain_values_may_be_left_out_and_named_in_turn() -> None:
+    """However they are given, they are the same arguments."""
+
+    def function(path: str, size: int = 1, *, loud: bool = False) -> None: ...
+
+    codec = Codec(function, "mail")
+    for _ in range(2):
+        assert '{"path":"a"}' == codec.dump(("a",), {})
+        assert '{"path":"a","size":2}' == codec.dump(("a", 2), {})
+        assert '{"path":"a","loud":true}' == codec.dump(("a",), {"loud": True})
+        with pytest.raises(NotSerializable, match="size="):
+            codec.dump(("a", "b"), {})
+        with pytest.raises(TypeError, match="too many"):
+            codec.dump(("a", 2, True), {})
+
+
 def test_a_long_value_is_cut_short_in_the_message() -> None:
     """A log line is not to hold a megabyte."""
     with pytest.raises(NotSerializable) as refusal:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import psycopg
 import pytest
 from patience import eventually, soon
 from postgres_server import PostgresServer, running_server
@@ -153,6 +154,48 @@ async def test_what_could_not_be_added_at_first_is_told_apart(two: Two) -> None:
 
     assert one._crier._telling is not None
     await soon(heard.wait(), "the wake-up")
+
+
+async def test_an_addition_that_nobody_waits_for_any_more_is_told(
+    two: Two, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever asked for it was cancelled, and it is stored all the same."""
+    one, heard = two[0], await after_an_addition(two, monkeypatch)
+    async with await psycopg.AsyncConnection.connect(postgres.url) as connection:
+        await connection.execute(f"lock table {one._address.schema}.errands_jobs".encode())
+        adding = asyncio.ensure_future(one.add([job()]))
+        await eventually(True, lambda: one._adding._free < 2)  # a connection has it
+        adding.cancel()
+
+    await soon(heard.wait(), "the wake-up")
+    assert 2 == len(await two[1].claim(a_claim()))
+
+
+async def test_what_is_added_while_a_store_closes_is_told(
+    two: Two, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The closing waits until it is, so that no worker learns of it late."""
+    one, heard = two[0], await after_an_addition(two, monkeypatch)
+    adding = asyncio.ensure_future(one.add([job()]))
+    await asyncio.sleep(0)
+    await one.__aexit__()
+
+    await soon(heard.wait(), "the wake-up")
+    await adding
+    await one.__aenter__()
+
+
+async def after_an_addition(two: Two, monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
+    """What is set when the second hears of further ones, each of which is told apart."""
+    monkeypatch.setattr(_presence, "SHARE", 1e-6)
+    one, other = two
+    await other.enlist("b")
+    heard = asyncio.Event()
+    other.listen(heard.set)
+    await one.add([job()])
+    await soon(heard.wait(), "the first wake-up")
+    heard.clear()
+    return heard
 
 
 async def test_many_additions_are_few_notifications(two: Two) -> None:

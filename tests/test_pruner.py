@@ -6,10 +6,10 @@ import asyncio
 from datetime import timedelta
 
 import pytest
-from patience import eventually
+from patience import asleep, eventually
 
 from errands import Errands, Job, Query, Store, new_id
-from errands._pruner import BATCH, Pruner
+from errands._pruner import BATCH, PAUSE, Pruner
 from errands._supervisor import Patience
 from errands.errors import StoreUnavailable
 from errands.stores.memory import MemoryStore
@@ -95,6 +95,7 @@ async def test_an_application_at_work_forgets_by_itself(url: str, clock: Jumping
     async with errands.working():
         job = await errands.add_task(nothing)
         await errands.result(job, timeout=5)
+        await eventually(1, lambda: asleep(clock, PAUSE))
         clock.jump(59)
         await asyncio.sleep(0.01)
         assert None is not await errands.job(job.id)

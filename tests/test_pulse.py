@@ -10,10 +10,11 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
-from patience import eventually
+from patience import asleep, eventually
 from unreliable_store import Fault, UnreliableStore
 
 from errands import Errands, Heartbeat
+from errands._pulse import BEAT
 from errands.stores import store_at
 from errands.stores.memory import MemoryStore
 from errands.testing import JumpingClock
@@ -57,6 +58,7 @@ async def test_it_tells_every_few_seconds_what_runs(url: str, clock: JumpingCloc
 
     async with errands.working():
         await eventually(0, lambda: running(errands))
+        await eventually(2, lambda: asleep(clock, BEAT))  # the pulse, and the historian
         begin = clock.now()
         job = await errands.add_task(wait)
         clock.jump(5)

@@ -507,7 +507,7 @@ async def test_a_traceback_shows_the_users_code_and_not_ours(errands: Errands) -
 
 
 async def test_a_long_traceback_keeps_its_end(errands: Errands) -> None:
-    """There stands what happened; a store is no place for a megabyte of text."""
+    """There stands what happened, and of what type; a store is no place for a megabyte of text."""
 
     @errands.task
     async def work() -> None:
@@ -515,6 +515,7 @@ async def test_a_long_traceback_keeps_its_end(errands: Errands) -> None:
 
     async with errands.working():
         error = (await failure(errands, await errands.add_task(work))).error or ""
+    assert "ValueError: xxx" in error
     assert error.endswith(" the end")
     assert 20_000 > len(error)
 

@@ -1,4 +1,4 @@
-"""The peers on PostgreSQL: pgqueuer, procrastinate, SAQ and DBOS, each as its manual has it."""
+"""The peers on PostgreSQL: pgqueuer, procrastinate and SAQ, each as its manual has it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Any
 
 import asyncpg
 import psycopg
-from dbos import DBOS
 from pgqueuer.db import AsyncpgDriver, AsyncpgPoolDriver
 from pgqueuer.qm import QueueManager
 from pgqueuer.queries import Queries
@@ -142,41 +141,6 @@ class Saq:
 
     async def work(self) -> None:
         await self._worker.start()
-
-
-class Dbos:
-    """DBOS: a workflow without steps, in a queue that is looked at every 10 ms."""
-
-    async def prepare(self, url: str) -> None:
-        """It does so when it is launched."""
-
-    async def open(self, url: str, lap: Callable[[int], None]) -> None:
-        DBOS(
-            config={
-                "name": "bench", "system_database_url": url, "log_level": "ERROR",
-                "sys_db_pool_size": 2 * POOL,
-            }
-        )  # fmt: skip  # a row
-
-        @DBOS.workflow(name="noop")
-        async def noop(number: int) -> int:
-            lap(number)
-            return number
-
-        self._noop = noop
-        DBOS.launch()
-        self._url = url
-
-    async def add(self, number: int) -> None:
-        await DBOS.enqueue_workflow_async("noop", self._noop, number)
-
-    async def fill(self, number: int) -> None:
-        await by_callers(self.add, number)
-        await analyze(self._url)
-
-    async def work(self) -> None:
-        await DBOS.register_queue_async("noop", polling_interval_sec=0.01)
-        await asyncio.Event().wait()
 
 
 async def by_callers(add: Callable[[int], Any], number: int) -> None:

@@ -37,14 +37,18 @@ def postgres(**settings: str) -> Iterator[PostgresServer]:
 
 
 @contextmanager
-def database(server: PostgresServer) -> Iterator[str]:
-    """The URL of an empty database, which leaves nothing to be done for the next one."""
-    url = server.new_database()
+def database(server: PostgresServer, like: str | None = None) -> Iterator[str]:
+    """The URL of an empty database, which leaves nothing to be done for the next one.
+
+    Args:
+        like: The URL of one that nobody is connected to, to have a copy of it instead.
+    """
+    url = server.new_database() if like is None else server.new_database(_name(like))
     server.execute("checkpoint")
     try:
         yield url
     finally:
-        server.execute(f'drop database "{url.rpartition("/")[2]}" with (force)')
+        server.execute(f'drop database "{_name(url)}" with (force)')
 
 
 def interleaved_on(
@@ -63,3 +67,8 @@ def interleaved_on(
             with database(server) as url:
                 samples[name].append(apart(contender, url))
     return samples
+
+
+def _name(url: str) -> str:
+    """That of the database."""
+    return url.rpartition("/")[2]

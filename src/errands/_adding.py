@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ParamSpec, TypeVar, overload
 
@@ -37,7 +37,7 @@ class Adding:
             UnfitConnection: if jobs cannot be added in the transaction of `connection`.
         """
         job = self._engine.make(self._options, function, args, kwargs)
-        [kept] = await self._add([job])
+        [kept] = await self._stored([job])
         return kept
 
     async def add_tasks(self, calls: Iterable[Call], /) -> list[Job]:
@@ -128,12 +128,13 @@ class Adding:
             )
 
     async def _add(self, jobs: list[Job]) -> list[Job]:
+        return await self._stored(jobs) if jobs else []
+
+    def _stored(self, jobs: list[Job]) -> Awaitable[list[Job]]:
         options, engine = self._options, self._engine
-        if not jobs:
-            return []
         if options.connection is None:
-            return await engine.add(jobs, options.on_conflict)
-        return await engine.add_within(options.connection, jobs, options.on_conflict)
+            return engine.add(jobs, options.on_conflict)
+        return engine.add_within(options.connection, jobs, options.on_conflict)
 
 
 async def _pages(items: Any, size: int) -> AsyncIterator[list[Any]]:

@@ -24,6 +24,8 @@ MANY = inspect.Parameter.VAR_POSITIONAL
 NAMED = inspect.Parameter.VAR_KEYWORD
 POSITIONAL = inspect.Parameter.POSITIONAL_ONLY
 
+ANYTHING = (Any, object, inspect.Parameter.empty)
+EXACT = (str, int, bool)  # with which JSON does as Python does
 ADVICE = "Pass what JSON knows, such as an id, or annotate the parameter with its type."
 
 
@@ -52,6 +54,7 @@ class Codec:
         self._positional = [p.name for p in self._parameters if p.kind is not KEYWORD]
         self._needed = {p.name for p in self._parameters if p.default is p.empty}
         self._result = hints.get("return", Any)
+        self._sure: set[tuple[type, ...]] = set()  # of arguments that nothing is lost of
 
     def dump(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
         """The arguments as the text of a JSON object, by the names of their parameters.
@@ -60,15 +63,22 @@ class Codec:
             TypeError: if the function cannot be called with them.
             NotSerializable: naming the parameter that could not come back as it went in.
         """
-        bound = self._bound(args, kwargs)
+        kinds = tuple(map(type, args))
+        is_sure = kinds in self._sure and not kwargs
+        named = zip(self._positional, args, strict=False)
+        bound = dict(named) if is_sure else self._bound(args, kwargs)
         try:
             payload = ENCODER.encode(bound)
+            if is_sure:
+                return payload.decode()
             decoded = self._decoder.decode(payload)
         except (TypeError, ValueError, OverflowError, RecursionError) as error:
             raise self._refused(bound, error) from None
         for name, value in bound.items():
             if loss := self._loss(name, value, getattr(decoded, name)):
                 raise self._refusal(name, value, loss)
+        if self._plain and not kwargs and all(map(self._is_sure, self._positional, kinds)):
+            self._sure.add(kinds)
         return payload.decode()
 
     def load(self, payload: str) -> tuple[list[Any], dict[str, Any]]:
@@ -185,6 +195,10 @@ class Codec:
             return self._signature.bind(*args, **kwargs).arguments
         except TypeError as error:
             raise TypeError(f"{self._name}{self._signature}: {error}") from None
+
+    def _is_sure(self, name: str, kind: type) -> bool:
+        """Whether whatever is of this kind comes back as it went in, so that none is looked at."""
+        return kind in EXACT and self._types[name] in (kind, *ANYTHING)
 
     def _loss(self, name: str, before: Any, after: Any) -> str | None:
         many = self._signature.parameters[name].kind is MANY  # a tuple by its nature

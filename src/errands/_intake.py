@@ -125,11 +125,10 @@ class Intake:
         if self._opened and asyncio.get_running_loop() is not (ours := self._loop) and ours:
             there = asyncio.run_coroutine_threadsafe(self.add(jobs, on_conflict), ours)
             return await asyncio.wrap_future(there)
-        coming = await self._room.take(self.store, jobs)
-        try:
+        if not self._room.is_bounded:
             return await self._add(jobs, on_conflict)
-        finally:
-            self._room.came(coming)
+        async with self._room.kept_for(jobs, self.store):
+            return await self._add(jobs, on_conflict)
 
     async def _add(self, jobs: Sequence[Job], on_conflict: OnConflict) -> list[Job]:
         store, worker = self.store, self._worker
@@ -161,11 +160,8 @@ class Intake:
         They are queued, since nothing may start before the commit, of which nobody tells us.
         """
         store = self._store_anywhere  # the connection belongs to whoever calls
-        coming = await self._room.take(store, jobs)
-        try:
+        async with self._room.kept_for(jobs, store):
             return await store.add_within(connection, jobs, on_conflict)
-        finally:
-            self._room.came(coming)
 
     async def hold(self, jobs: Sequence[Job], on_conflict: OnConflict) -> list[Job]:
         """Store jobs that are not to start before `start` is called.
@@ -174,11 +170,8 @@ class Intake:
         one before the request, and its transaction, are over. One that has a limit takes none of
         its places so early: it is due later, and at once when it is started.
         """
-        coming = await self._room.take(self.store, jobs)
-        try:
+        async with self._room.kept_for(jobs, self.store):
             return await self._hold(jobs, on_conflict)
-        finally:
-            self._room.came(coming)
 
     async def _hold(self, jobs: Sequence[Job], on_conflict: OnConflict) -> list[Job]:
         worker = self._worker

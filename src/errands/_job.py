@@ -20,6 +20,7 @@ from typing import Any, Self
 
 from ._plain import kept
 
+WIDEST = 1000  # characters of what a progress says
 HISTORY = 20  # attempts that a job remembers
 LOST = "its worker was lost"  # what an attempt says whose lease ran out
 NEVER = datetime(9999, 12, 31, tzinfo=UTC)  # when a job is free that is blocked
@@ -57,7 +58,7 @@ class Progress:
     Attributes:
         done: Steps that are behind it.
         total: Steps in all, or `None` if nobody knows.
-        text: What it is doing, in a few words.
+        text: What it is doing, in a few words: 1,000 characters at the most.
     """
 
     done: float
@@ -75,7 +76,7 @@ class Progress:
         return cls(
             _number("done", done),
             None if total is None else _number("total", total),
-            None if text is None else kept(str(text)),
+            None if text is None else kept(str(text)[:WIDEST]),
         )
 
     @property

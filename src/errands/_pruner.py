@@ -8,6 +8,7 @@ from ._clock import Clock
 from ._store import Store
 from ._supervisor import Patience
 
+PAUSE = 60.0  # seconds between two looks
 BATCH = 1000  # rows in one transaction, so that nobody waits long for it
 OF_WORKERS = ("worker", "slots")  # kinds of orders
 DAY = timedelta(days=1)  # for which workers that are gone are shown
@@ -23,7 +24,7 @@ class Pruner:
         keep: timedelta,
         patience: Patience,
         *,
-        pause: float = 60.0,
+        pause: float = PAUSE,
     ) -> None:
         """Keep finished jobs for `keep`; look every `pause` seconds."""
         self._store, self._clock, self._keep, self._pause = store, clock, keep, pause

@@ -10,14 +10,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 
 from ._job import Job
 from ._store import Store
 from .errors import QueueFull
 
 FRESH = 1.0  # seconds for which a count is believed
-NOTHING: Counter[str] = Counter()
 
 
 class Room:
@@ -25,26 +25,37 @@ class Room:
 
     Args:
         bounds: How many unfinished jobs each of them may have.
+
+    Attributes:
+        is_bounded: Whether there is any such queue.
     """
 
     def __init__(self, bounds: Mapping[str, int]) -> None:
         """Count nothing yet."""
-        self._bounds = bounds
+        self._bounds, self.is_bounded = bounds, bool(bounds)
         self._left: dict[str, tuple[int, float]] = {}  # and until when that is believed
         self._coming = Counter[str]()  # jobs that are just being added
         self._turn, self._came = asyncio.Lock(), asyncio.Event()
 
-    async def take(self, store: Store, jobs: Sequence[Job]) -> Counter[str]:
-        """Count jobs that are about to be added; the answer is to be given to `came`.
+    @asynccontextmanager
+    async def kept_for(self, jobs: Sequence[Job], store: Store) -> AsyncIterator[None]:
+        """Keep room for jobs that are added in the block.
 
         Raises:
-            QueueFull: if a queue has no room for them; then none is counted.
+            QueueFull: if a queue has no room for them; then none is kept.
         """
-        if not self._bounds:
-            return NOTHING
         wanted = Counter(job.queue for job in jobs if job.queue in self._bounds)
         if not wanted:
-            return NOTHING
+            yield
+            return
+        await self._take(store, wanted)
+        try:
+            yield
+        finally:  # they are added by now, or were not
+            self._coming.subtract(wanted)
+            self._came.set()
+
+    async def _take(self, store: Store, wanted: Counter[str]) -> None:
         async with self._turn:  # many at once would all see the same room
             for queue, number in wanted.items():
                 left, until = self._left.get(queue, (0, 0.0))
@@ -54,13 +65,6 @@ class Room:
                 left, until = self._left[queue]
                 self._left[queue] = left - number, until
             self._coming.update(wanted)
-        return wanted
-
-    def came(self, wanted: Counter[str]) -> None:
-        """What was counted is added by now, or was not."""
-        if wanted:
-            self._coming.subtract(wanted)
-            self._came.set()
 
     async def _count(self, store: Store, queue: str, number: int) -> None:
         bound = self._bounds[queue]

@@ -74,11 +74,18 @@ def told(error: BaseException) -> str:
     frames: TracebackType | None = error.__traceback__
     while frames is not None and frames.tb_frame.f_code.co_filename.startswith(HOME):
         frames = frames.tb_next
-    return _short("".join(traceback.format_exception(type(error), error, frames)).rstrip())
+    parts = traceback.format_exception(type(error), error, frames)
+    return _short("".join(map(_clipped, parts)).rstrip())
 
 
 def _short(text: str) -> str:
     return kept(text if len(text) <= LONGEST else f"…{text[-LONGEST:]}")
+
+
+def _clipped(part: str) -> str:
+    """A part of a traceback: a message as long as a book must not push its own type out."""
+    half = LONGEST // 4
+    return part if len(part) <= 2 * half else f"{part[:half]}…{part[-half:]}"
 
 
 def not_committed(run: Run, task: Task, clock: Clock) -> Job:

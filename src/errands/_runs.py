@@ -18,8 +18,9 @@ from ._calling import Executors
 from ._clock import Clock
 from ._doubts import Doubts
 from ._finishing import Finishing
-from ._job import Job, State
+from ._job import Job
 from ._leash import let_go
+from ._outcomes import Outcomes
 from ._parents import results_of
 from ._plain import kept
 from ._run import Run
@@ -74,9 +75,9 @@ class Runs:
         self._patience = patience
         self._doubts = Doubts(store, tasks, clock, patience, self._give_up)
         self._held: dict[str, Run] = {}
-        self._outcomes: list[tuple[Run, Job]] = []
+        self._outcomes = Outcomes(store, clock, patience, self._settled, ended)
         self._advanced: dict[str, Run] = {}
-        self._new_outcome, self._new_progress = asyncio.Event(), asyncio.Event()
+        self._new_progress = asyncio.Event()
         self._nothing_runs, self._nothing_held = asyncio.Event(), asyncio.Event()
         self._nothing_runs.set()
         self._nothing_held.set()
@@ -89,7 +90,11 @@ class Runs:
     @property
     def loops(self) -> dict[str, Loop]:
         """What is to be supervised as long as there are runs."""
-        return {"outcomes": self._save, "progress": self._report, "doubts": self._doubts.look}
+        return {
+            "outcomes": self._outcomes.save,
+            "progress": self._report,
+            "doubts": self._doubts.look,
+        }
 
     def resize(self, slots: int) -> None:
         """Have so many jobs run side by side from now on; what runs goes on."""
@@ -286,8 +291,7 @@ class Runs:
             )  # fmt: skip
             self._leave(held, outcome.id)
             return
-        self._outcomes.append((held, outcome))
-        self._new_outcome.set()
+        self._outcomes.add(held, outcome)
 
     def _give_up(self, held: Run) -> None:
         held.is_lost = True
@@ -313,49 +317,15 @@ class Runs:
                 if held.task is not None and held.context is not None:
                     let_go(held.task, held.context)
 
-    async def _save(self) -> None:
-        while True:
-            await self._new_outcome.wait()
-            self._new_outcome.clear()
-            ended, self._outcomes = self._outcomes, []
-            outcomes = [job for _, job in ended]
-            try:
-                saved = await self._patience.until_done(lambda: self._store.save(outcomes))  # noqa: B023  # awaited in this turn
-            except BaseException:
-                self._outcomes = ended + self._outcomes
-                self._new_outcome.set()
-                raise
-            for held, job in ended:
-                self._leave(held, job.id)
-                if job.id in saved:
-                    self._told(job)
-                else:
-                    logger.warning(
-                        "job %s (%s) was changed by somebody else; its outcome, %s, is refused",
-                        job.id, job.task, job.state,
-                    )  # fmt: skip
-            await self._cancel_asked([job for job in outcomes if job.id in saved])
-
-    async def _cancel_asked(self, saved: Sequence[Job]) -> None:
-        """Cancel what waits for its next attempt, and was asked to end before the last was over.
-
-        Nobody would see that before the next start. What goes back otherwise starts at once.
-        """
-        now = self._clock.now()
-        waiting = [job.id for job in saved if job.state is State.QUEUED and job.free_at > now]
-        if not waiting:
-            return
-        there = await self._patience.until_done(
-            lambda: asyncio.gather(*(self._store.get(job_id) for job_id in waiting))
-        )
-        asked = [job for job in there if job and job.is_cancelling and job.state is State.QUEUED]
-        if not asked:
-            return
-        cancelled = [job.cancelled(now) for job in asked]
-        done = await self._patience.until_done(lambda: self._store.save(cancelled))
-        for job in cancelled:
-            if job.id in done:
-                self._told(job)
+    def _settled(self, held: Run, job: Job, is_stored: bool) -> None:
+        self._leave(held, job.id)
+        if is_stored:
+            self._told(job)
+        else:
+            logger.warning(
+                "job %s (%s) was changed by somebody else; its outcome, %s, is refused",
+                job.id, job.task, job.state,
+            )  # fmt: skip
 
     def _leave(self, held: Run | None, job_id: str) -> None:
         if held is not None and self._held.get(job_id) is held:

@@ -166,6 +166,19 @@ def frequent(job: Job) -> tuple[Any, ...]:
     )  # fmt: skip  # in the order of `FREQUENT`
 
 
+def is_plain(job: Job) -> bool:
+    """Whether there is nothing `RARE` of a job, as of most."""
+    return not (
+        job.group
+        or job.waits_for
+        or job.concurrency_key
+        or job.rate_key
+        or job.blocked_by
+        or job.is_cancelling
+        or job.runs_anyway
+    )
+
+
 def rare(job: Job) -> tuple[Any, ...]:
     """What is `RARE` of a job."""
     return (

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from itertools import chain
+from operator import attrgetter
 
 from ..._job import Job, State
 from ..._store import OnConflict, rival_within
 from ...errors import JobExists, StoreUnavailable
 from .._bell import is_news
-from .._rows import COLUMNS, as_job, new
+from .._rows import COLUMNS, FREQUENT, as_job, frequent, is_plain, new
 from ._link import Session
 from ._presence import Crier, Cry
-from ._statements import BY_KEY, INSERT, INSERT_AND_TELL, REPLACE, by_id, ids_of
+from ._statements import AND_TELL, BY_KEY, INSERT, INSERT_FREQUENT, REPLACE, as_rows, by_id, ids_of
 from ._waiting import unbind
+
+ID, KEY = attrgetter("id"), attrgetter("key")
 
 PORTION = 5000  # jobs of one statement
 HEAVY = 4 << 20  # characters of arguments that one statement takes, or a little more
@@ -77,8 +80,7 @@ BY: Mapping[OnConflict, Callable[[Session, list[Sequence[Job]]], Awaitable[list[
 
 async def _insert(session: Session, jobs: Sequence[Job], cry: Cry | None = None) -> list[str]:
     """Insert jobs, as a whole, and answer with the ids of those that had no rival."""
-    # in the order of the keys, so that two processes do not wait for each other crosswise
-    portions = list(_portions(sorted(jobs, key=lambda job: (job.key or "", job.key or job.id))))
+    portions = list(_portions(_in_order(jobs)))
     if len(portions) < 2:
         return [kept for some in portions for kept in await _insert_some(session, some, cry)]
     async with session.transaction():
@@ -86,12 +88,13 @@ async def _insert(session: Session, jobs: Sequence[Job], cry: Cry | None = None)
 
 
 async def _insert_some(session: Session, jobs: Sequence[Job], cry: Cry | None) -> list[str]:
-    if cry is None:
-        return await ids_of(session, INSERT, COLUMNS, map(new, jobs))
-    channel, name = cry
-    return await ids_of(
-        session, INSERT_AND_TELL, COLUMNS, map(new, jobs), channel=channel, name=name
-    )
+    if all(map(is_plain, jobs)):  # nearly always, and a quarter less to read for the server
+        sql, given = INSERT_FREQUENT, as_rows(FREQUENT, map(frequent, jobs))
+    else:
+        sql, given = INSERT, as_rows(COLUMNS, map(new, jobs))
+    if cry is not None:
+        sql, given = sql + AND_TELL, given | dict(zip(("channel", "name"), cry, strict=True))
+    return [row[0] for row in await session.rows(sql, given)]
 
 
 async def _kept_or_there(session: Session, job: Job) -> Job:
@@ -150,6 +153,13 @@ async def _rival(session: Session, job: Job, *, lock: str = "") -> Job | None:
         return None
     rows = await session.rows(BY_KEY + lock, {"key": job.key})
     return as_job(rows[0]) if rows else None
+
+
+def _in_order(jobs: Sequence[Job]) -> list[Job]:
+    """In that of ids, or else of keys: two processes do not wait for each other crosswise."""
+    keyless = sorted((job for job in jobs if job.key is None), key=ID)
+    keyed = [job for job in jobs if job.key is not None]
+    return keyless + sorted(keyed, key=KEY)
 
 
 def _portions(jobs: Sequence[Job]) -> Iterator[list[Job]]:

@@ -14,7 +14,7 @@ import msgspec
 
 from ..._job import HISTORY, LOST, NEVER, Job, Outcome
 from ..._store import Claim
-from .._rows import CHANGING, COLUMNS, FINISHED, NAMES, UNFINISHED, as_job, as_json, ms
+from .._rows import CHANGING, COLUMNS, FINISHED, FREQUENT, NAMES, UNFINISHED, as_job, as_json, ms
 from ._link import Session
 
 SETTLING = 10.0  # seconds that workers have to come back, after a server was away
@@ -32,12 +32,15 @@ def given(columns: Sequence[str]) -> str:
 
 
 JOB = ", ".join(f"j.{name}" for name in COLUMNS)
-INSERT = f"""
-insert into errands_jobs ({NAMES}) select {NAMES} from {given(COLUMNS)}
-on conflict do nothing returning id
-"""
+INSERT, INSERT_FREQUENT = (
+    f"""
+    insert into errands_jobs ({", ".join(columns)}) select {", ".join(columns)}
+    from {given(columns)} on conflict do nothing returning id
+    """
+    for columns in (COLUMNS, FREQUENT)
+)
 # The server tells it once, however many rows there are, and nothing if there are none.
-INSERT_AND_TELL = f"{INSERT}, pg_notify(%(channel)s, %(name)s)"
+AND_TELL = ", pg_notify(%(channel)s, %(name)s)"
 UPDATE_AWAITED = f"""
 update errands_jobs as j set {", ".join(f"{name} = new.{name}" for name in CHANGING)},
 is_cancelling = case when j.state = 'running' or new.state <> 'queued' then j.is_cancelling end

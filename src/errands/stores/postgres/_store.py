@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from functools import partial
+from itertools import chain
 from typing import Any, Self
 
 from ..._clock import local_time
@@ -65,6 +66,7 @@ except ImportError as error:
         f"a store in PostgreSQL needs its driver ({said}): pip install '{missing}'"
     ) from error
 
+ENOUGH = 16  # additions for a batch of their own, where a connection is free
 IN_TIME = {"statement_timeout": "10s"}  # for those who block
 NO_JOBS: Sequence[Job] = ()
 AT_EASE = {"synchronous_commit": "off"}  # for what may be forgotten at a crash: news, and prunings
@@ -94,7 +96,9 @@ class PostgresStore:
         self._unblocked = WAITING  # the key up to which was looked who is kept back
         self._bell = Bell()
         self.listen = self._bell.listen
-        self._adding = Lane(address, width=2, settings=PLAIN_PLANS)
+        self._adding = Lane(
+            address, width=2, settings=PLAIN_PLANS, least=ENOUGH, committed=self._tell_added
+        )
         self._claiming = Lane(address, width=1, settings=PLAIN_PLANS)
         self._saving = Lane(address, width=1, settings=PLAIN_PLANS)
         self._looking = Lane(address, width=2, settings=AT_EASE)
@@ -134,12 +138,7 @@ class PostgresStore:
         is_once = on_conflict != "keep"
         is_plain = on_conflict == "keep" and not wait(jobs)
         work = self._add if is_plain else _work(jobs, on_conflict)
-        kept = await self._adding.call(work, jobs, is_once=is_once)
-        if isinstance(kept, _adding.Told):
-            self._bell.ring()
-        else:
-            self._tell(kept)
-        return kept
+        return await self._adding.call(work, jobs, is_once=is_once)
 
     async def add_within(
         self, connection: Any, jobs: Sequence[Job], on_conflict: OnConflict = "keep"
@@ -383,11 +382,13 @@ class PostgresStore:
         return schema
 
     async def _close(self) -> None:
+        writing = self._adding, self._claiming, self._saving
+        await asyncio.gather(*(lane.close() for lane in writing))  # and then there is no more news
         await self._crier.close()
         try:
             await self._presence.close()
         finally:
-            await asyncio.gather(*(lane.close() for lane in self._lanes))
+            await self._looking.close()
             await asyncio.to_thread(self._extending.close)
 
     async def _saved(self, jobs: Sequence[Job]) -> Saved:
@@ -398,7 +399,14 @@ class PostgresStore:
                 return Saved()
             return Saved.all_of(await asyncio.gather(*(self._saved([job]) for job in jobs)))
 
-    def _tell(self, jobs: Sequence[Job], *, anyway: bool = False) -> None:
+    def _tell_added(self, calls: list[Sequence[Job]]) -> None:
+        """Once for a batch; and also of what somebody has added who was cancelled meanwhile."""
+        if isinstance(calls[0], _adding.Told):
+            self._bell.ring()
+        else:
+            self._tell(chain.from_iterable(calls))
+
+    def _tell(self, jobs: Iterable[Job], *, anyway: bool = False) -> None:
         if anyway or is_news(jobs):
             self._ring()
 

@@ -9,7 +9,18 @@ from typing import Any
 
 from ..._job import Job, State
 from ..._store import Claim
-from .._rows import CHANGING, COLUMNS, FREQUENT, as_json, changed, frequent, ms, new, reported
+from .._rows import (
+    CHANGING,
+    COLUMNS,
+    FREQUENT,
+    as_json,
+    changed,
+    frequent,
+    is_plain,
+    ms,
+    new,
+    reported,
+)
 from ._database import Database
 
 # As `Job.claimed` says, for many that were queued: in half the time that `update` takes.
@@ -49,8 +60,8 @@ def write(db: Database, statement: Write, jobs: Sequence[Job]) -> int:
 
 def add(db: Database, jobs: Sequence[Job]) -> int:
     """Write jobs that are new, and say how many were."""
-    is_plain = all(map(_is_plain, jobs))  # nearly always, and a quarter less to write
-    return write(db, insert_frequent if is_plain else insert, jobs)
+    are_plain = all(map(is_plain, jobs))  # nearly always, and a quarter less to write
+    return write(db, insert_frequent if are_plain else insert, jobs)
 
 
 def start(db: Database, call: Claim, jobs: Sequence[Job]) -> list[Job]:
@@ -61,18 +72,6 @@ def start(db: Database, call: Claim, jobs: Sequence[Job]) -> list[Job]:
     db.execute(START, (call.worker, ms(call.now), ms(call.now + call.lease), as_json(ids)))
     write(db, update, [job for job in claimed if job.id in lost])
     return claimed
-
-
-def _is_plain(job: Job) -> bool:
-    return not (
-        job.group
-        or job.waits_for
-        or job.concurrency_key
-        or job.rate_key
-        or job.blocked_by
-        or job.is_cancelling
-        or job.runs_anyway
-    )
 
 
 @cache
