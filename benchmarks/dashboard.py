@@ -1,72 +1,46 @@
 """Dashboard: what each page takes the server with a million jobs in the store.
 
-Each is asked for in turn, without a network between. `$N` stands for another number of jobs,
-`$STORE` for the URL of an empty store, instead of a new file of SQLite.
+Each is asked for in turn, without a network between, on SQLite and on PostgreSQL: as they are
+just after the jobs were added, and once the statistics of the planner are there. `$N` stands for
+another number of jobs.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import os
+import re
 import tempfile
 import time
-from collections.abc import Iterator
-from datetime import datetime, timedelta
+from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
+import apsw
 import psycopg
 from measuring import heading
+from measuring.past import STEP, fill
+from measuring.postgres import database, postgres
 from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.types import Message
 
-from errands import Attempt, Errands, Job, Outcome, State, new_id
+from errands import Errands
 from errands.dashboard import dashboard
-from errands.stores import store_at
 
 N = int(os.environ.get("N", "1_000_000"))
-BATCH = 10_000
 VISITS = 60  # of each page
 MOST = 100.0  # milliseconds, 95 times of 100
-GROUP = 10_000  # jobs of one group
-QUEUES = ("default", "mail", "payments", "webhooks")
-ERROR = "Traceback (most recent call last):\n" + '  File "/app/shop.py", line 7, in call\n' * 9
 
 
-def jobs(now: datetime) -> Iterator[Job]:
-    """As many as are wanted, one each half second: of 100 three have failed, one was cancelled."""
-    for n in range(N):
-        at = now - timedelta(milliseconds=500 * (N - n))
-        state = State.FAILED if n % 33 == 0 else State.CANCELLED if n % 97 == 0 else State.DONE
-        error = f"{ERROR}ValueError: {n}" if state is State.FAILED else None
-        end = at + timedelta(milliseconds=250)
-        yield Job(
-            id=new_id(at), task=f"shop.task{n % 7}", payload=json.dumps({"order": n, "to": "ada"}),
-            queue=QUEUES[n % len(QUEUES)], state=state, due_at=at, free_at=at, added_at=at,
-            attempt=1, worker="w", started_at=at, finished_at=end, version=3,
-            group=f"import-{n // GROUP:06d}",
-            history=(Attempt(1, "w", at, end, Outcome(str(state)), error),),
-        )  # fmt: skip  # a row
-
-
-async def fill(url: str) -> str:
-    """Put them into the store, and name one that failed."""
-    failed, batch = "", list[Job]()
-    async with store_at(url) as store:
-        for job in jobs(await store.now()):
-            batch.append(job)
-            failed = job.id if job.state is State.FAILED else failed
-            if len(batch) == BATCH:
-                await store.add(batch)
-                batch.clear()
-        await store.add(batch)
-    if url.startswith("postgresql"):  # as autovacuum does soon after so many additions
-        async with await psycopg.AsyncConnection.connect(
-            url.partition("?")[0], autocommit=True
-        ) as connection:
-            await connection.execute("analyze")
-    return failed
+def analyze(url: str) -> None:
+    """Have the planner know what there is, as autovacuum does on PostgreSQL a while later."""
+    if url.startswith("postgresql"):
+        with psycopg.connect(url, autocommit=True) as server:
+            server.execute("analyze")
+        return
+    with closing(apsw.Connection(url.removeprefix("sqlite:///"))) as file:
+        file.execute("analyze")
 
 
 async def visit(app: Starlette, path: str) -> float:
@@ -93,18 +67,20 @@ async def visit(app: Starlette, path: str) -> float:
     return took * 1000
 
 
-async def measure(url: str) -> None:
-    failed = await fill(url)
+async def measure(url: str, failed: str, what: str) -> None:
     pages = (
         "", "jobs", "jobs?state=queued", "jobs?state=running", "jobs?state=failed",
         "jobs?state=cancelled", "jobs?queue=mail&task=shop.task3", "jobs?text=ada",
+        f"jobs?since={at(0.5)}", f"jobs?until={at(0.5)}&state=done",
+        f"jobs?since={at(0.2)}&until={at(0.8)}&queue=mail", f"jobs?since={at(0.5)}&state=queued",
         f"jobs/{failed}", "groups", "groups?group=import-000000", "errors", "queues",
         "schedules", "services", "workers",
-        "change?do=retry&state=failed",
+        "change?do=retry&state=failed", f"change?do=delete&since={at(0.5)}",
+        "change?do=delete&task=shop.task3",
     )  # fmt: skip  # a list
     errands = Errands(url)
     app = Starlette(routes=[Mount("/errands", dashboard(errands))])
-    print(f"{f'{N:,} jobs':34}    median    95 of 100, ms      target")
+    print(f"\n{what:42}    median    95 of 100, ms      target")
     async with errands:
         for page in pages:
             await visit(app, page)
@@ -112,13 +88,31 @@ async def measure(url: str) -> None:
             late = times[int(VISITS * 0.95)]
             word = "kept" if late < MOST else "MISSED"
             name = f"/{page.replace(failed, '...')}"
-            print(f"{name:34}{times[VISITS // 2]:10.1f}{late:18.1f}    below {MOST:.0f}    {word}")
+            name = re.sub(r"(since|until)=[^&]+", r"\1=…", name)
+            print(f"{name:42}{times[VISITS // 2]:10.1f}{late:18.1f}    below {MOST:.0f}    {word}")
+
+
+def at(part: float) -> str:
+    """The instant from which on this part of all jobs was added."""
+    then = datetime.now(UTC) - STEP * N * part
+    return f"{then:%Y-%m-%dT%H:%M}"
+
+
+def measure_all(url: str, name: str) -> None:
+    """Just after the jobs were added, and once the planner knows them."""
+    failed = asyncio.run(fill(url, N))
+    asyncio.run(measure(url, failed, f"{N:,} jobs on {name}, just added"))
+    analyze(url)
+    asyncio.run(measure(url, failed, f"{N:,} jobs on {name}, analyzed"))
 
 
 def main() -> None:
     heading(__doc__)
     with tempfile.TemporaryDirectory() as folder:
-        asyncio.run(measure(os.environ.get("STORE", f"sqlite:///{Path(folder)}/errands.db")))
+        measure_all(f"sqlite:///{Path(folder)}/errands.db", "SQLite")
+    # else it may have its statistics before we look
+    with postgres(autovacuum="off") as server, database(server) as url:
+        measure_all(url, "PostgreSQL")
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 from click.testing import CliRunner
 from live_server import PATIENCE, environment
 
-from errands import Errands, Job, new_id
+from errands import Errands, Heartbeat, Job, LogLine, Schedule, every, new_id
 from errands.cli import main
 from errands.stores import store_at
 
@@ -171,3 +171,56 @@ def ask(url: str, question: Callable[[Errands], Awaitable[T]]) -> T:
 def there(url: str) -> dict[str, Job]:
     """The jobs of the store, by id."""
     return {each.id: each for each in ask(url, lambda errands: errands.jobs(limit=5000))}
+
+
+def know(url: str, *tasks: str, worker: str = "w", log: tuple[LogLine, ...] = ()) -> None:
+    """Have a worker at work that knows these tasks, and whose services logged this."""
+
+    async def beat() -> None:
+        async with store_at(url) as store:
+            now = await store.now()
+            await store.beat(
+                Heartbeat(
+                    worker=worker, host="h", pid=7, queues=None, slots=5, running=0, version="1",
+                    started_at=now, seen_at=now, tasks=tasks, log=log,
+                )
+            )  # fmt: skip  # a call
+
+    asyncio.run(beat())
+
+
+def plan(url: str, name: str) -> None:
+    """Have a schedule, of a task of the same name."""
+
+    async def put() -> None:
+        async with store_at(url) as store:
+            now = await store.now()
+            spec = every(hours=24)
+            new = Schedule(
+                name=name, task=name, spec=spec.text, payload="{}", known_at=now,
+                next_tick=spec.next_after(now),
+            )  # fmt: skip  # a call
+            await store.put_schedules([new])
+
+    asyncio.run(put())
+
+
+def work_once(url: str) -> None:
+    """Have the application at work for a moment."""
+    import apps_cli
+
+    async def work() -> None:
+        os.environ["ERRANDS_URL"] = url
+        application = apps_cli.make()
+        async with application.working():
+            await application.started("shop.follow", timeout=10)
+            while not await application.schedules.list():  # noqa: ASYNC110  # nobody tells
+                await asyncio.sleep(0.01)
+
+    before = os.environ.get("ERRANDS_URL")
+    try:
+        asyncio.run(work())
+    finally:
+        os.environ.pop("ERRANDS_URL")
+        if before is not None:
+            os.environ["ERRANDS_URL"] = before

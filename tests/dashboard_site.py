@@ -183,7 +183,10 @@ async def follow_stock() -> None:
 @errands.service(name="ftp.mirror")
 async def mirror() -> None:
     """One that falls."""
-    await asyncio.sleep(0.2)  # as if it had connected
+    log = logging.getLogger("ftp")
+    log.info("connected to ftp.supplier.example")
+    await asyncio.sleep(0.2)  # as if it had asked for something
+    log.warning("products.csv is 3 days old")
     raise ConnectionResetError("ftp.supplier.example closed the connection")
 
 

@@ -9,15 +9,15 @@ import pytest
 from cli_driver import (
     APP,
     HOUR,
-    NOW,
     SECOND,
     ask,
     errands,
     keep,
+    know,
     there,
 )
 
-from errands import Heartbeat, State
+from errands import State
 
 MANY = 3000
 
@@ -35,50 +35,41 @@ def file(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path}/errands.db"
 
 
-def a_beat(worker: str) -> Heartbeat:
-    return Heartbeat(
-        worker=worker, host="h", pid=1, queues=None, slots=5, running=0, version="1",
-        started_at=NOW, seen_at=NOW,
-    )  # fmt: skip  # a row
-
-
-# Pause
-
-
 @pytest.mark.parametrize(
     ("arguments", "kind", "name"),
     [
         (["mail"], "queue", "mail"),
         (["--task", "shop.resize"], "task", "shop.resize"),
         (["--key", "k"], "key", "k"),
-        (["--worker", "w-1"], "worker", "w-1"),
+        (["--task", "resize"], "task", "shop.resize"),
+        (["--worker", "web-1"], "worker", "web-1-4711"),
     ],
 )
 def test_things_are_paused_and_resumed(
     url: str, arguments: list[str], kind: str, name: str
 ) -> None:
-    """They are listed meanwhile."""
+    """They are listed meanwhile; the end of a task's name will do, and a worker's beginning."""
     keep(url)
-    ask(url, lambda errands: errands._engine.store.beat(a_beat("w-1")))
+    know(url, "shop.resize", worker="web-1-4711")
 
     assert f"{kind} {name} is paused\n" == errands("pause", *arguments, url=url).out
     assert [[kind, name]] == [row[:2] for row in errands("pause", url=url).rows]
     assert f"{kind} {name} goes on\n" == errands("resume", *arguments, url=url).out
     again = errands("resume", *arguments, url=url)
     assert 1 == again.status
-    assert f"the {kind} {name!r} is not paused" in again.err
+    assert f"the {kind} {arguments[-1]!r} is not paused" in again.err
     assert [] == ask(url, lambda errands: errands.orders())
 
 
 def test_a_worker_that_is_not_there_cannot_be_paused(file: str) -> None:
-    """Those that are, are named."""
+    """It would begin with another name."""
     keep(file)
-    ask(file, lambda errands: errands._engine.store.beat(a_beat("web-1-4711-c0ffee")))
+    know(file, worker="web-1-4711")
 
-    ended = errands("pause", "--worker", "web-1", url=file)
+    ended = errands("pause", "--worker", "web-2", url=file)
 
     assert 1 == ended.status
-    assert "no worker is named 'web-1', or no longer. There are: 'web-1-4711-c0ffee'." in ended.err
+    assert "no worker at work is named 'web-2': there are web-1-4711" in ended.err
 
 
 def test_a_schedule_that_is_not_there_cannot_be_paused(file: str) -> None:

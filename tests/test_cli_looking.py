@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,9 +20,12 @@ from cli_driver import (
     failed,
     job,
     keep,
+    know,
+    work_once,
 )
 
-from errands import Heartbeat, Job, Progress
+from errands import Heartbeat, Job, LogLine, Progress
+from errands._job import first_id
 from errands.stores import store_at
 
 SECRET = '{"address":"a@b.c","token":"tok-12345","smtp":{"password":"p4ss-w0rd","port":25}}'
@@ -68,15 +70,55 @@ def test_jobs_are_listed_newest_first(url: str) -> None:
         ["--group", "g"],
         ["--text", "needle"],
         ["--limit", "1"],
+        ["--since", "1h"],
+        ["--since", f"{NOW - 2 * HOUR:%Y-%m-%dT%H:%M:%S}", "--until", "0s"],
     ],
 )
 def test_each_filter_leaves_what_does_not_match(url: str, options: list[str]) -> None:
     """Here, all but one job."""
-    other = done()
+    other = done(id=first_id(NOW - 3 * HOUR))
     wanted = job(queue="mail", task="shop.mail", key="k", group="g", payload='{"a":"needle"}')
     keep(url, [other, wanted])
 
     assert [wanted.id] == [each["id"] for each in errands("jobs", *options, "--json", url=url).json]
+
+
+def test_the_end_of_a_tasks_name_will_do(url: str) -> None:
+    """Where only one ends like that of those that somebody knows."""
+    [resize, _] = keep(url, [job(task="shop.resize"), job(task="shop.mail")])
+    know(url, "shop.resize", "shop.mail", "news.mail")
+
+    found = errands("jobs", "--task", "resize", url=url)
+    unclear = errands("jobs", "--task", "mail", url=url)
+    cancelled = errands("cancel", "--task", "resize", "--yes", url=url)
+
+    assert [resize.id] == [row[0] for row in found.rows]
+    assert (1, "Error: 'mail' ends the names of several tasks: news.mail, shop.mail\n") == (
+        unclear.status, unclear.err,
+    )  # fmt: skip  # a row
+    assert "1 job cancelled, or told to stop\n" == cancelled.out
+
+
+def test_a_task_that_nobody_knows_is_told(url: str) -> None:
+    """Beside the answer, so that a program reads no more than that."""
+    keep(url, [job()])
+    know(url, "shop.resize")
+
+    for command, said in (("jobs", ""), ("retry", "there are no such jobs")):
+        ended = errands(command, "--task", "resiz", url=url)
+        assert "no task is known as 'resiz'; there are shop.resize\n" in ended.out + ended.err
+        assert 0 == ended.status
+        assert said in ended.out
+
+
+@pytest.mark.parametrize("given", ["tomorrow", "9999999999999w", "2026-13-01"])
+def test_what_is_no_time_is_refused(file: str, given: str) -> None:
+    """With what to write instead."""
+    keep(file, [job()])
+
+    ended = errands("jobs", "--since", given, url=file)
+
+    assert (2, True) == (ended.status, f"Invalid value for '--since': '{given}'" in ended.err)
 
 
 def test_before_is_the_next_page(file: str) -> None:
@@ -258,6 +300,36 @@ def test_services_are_listed_by_the_store_alone(url: str) -> None:
     assert ("shop.follow", "stopped") == (follow["name"], follow["state"])
 
 
+def test_a_service_is_shown_with_its_last_lines(url: str) -> None:
+    """And why it fell; passwords in URLs are hidden, and nobody steers the terminal."""
+    at = NOW - HOUR
+    bad = job(task="shop.follow", key="service:shop.follow", queue="services", payload="{}")
+    keep(url, [bad.claimed("w", NOW, HOUR).failed(TRACEBACK, NOW, 7200)])
+    line = LogLine("shop.follow", at, "WARNING", "no smtp://me:open-sesame@host\x1b[31m")
+    know(url, log=(line, LogLine("other", at, "INFO", "not its own")))
+
+    shown = errands("services", "follow", url=url)
+    told = errands("services", "shop.follow", "--json", url=url).json
+
+    assert "state       backing off for " in shown.out
+    assert f"  {at:%Y-%m-%d %H:%M:%S}  WARNING  no smtp://me:•••@host\\x1b[31m" in shown.out
+    assert "  OSError: no route" in shown.out
+    assert "not its own" not in shown.out
+    assert ("backing off", "WARNING") == (told["state"], told["log"][0]["level"])
+    assert (NOW + 2 * HOUR).isoformat() == told["starts_at"]
+    assert "in 1h" in errands("services", url=url).rows[0]
+
+
+def test_a_service_that_nobody_knows_is_not_shown(file: str) -> None:
+    """Those that there are, are named."""
+    keep(file)
+
+    ended = errands("services", "shop.follow", url=file)
+
+    assert 1 == ended.status
+    assert "no service of the cluster is named 'shop.follow': there is none" in ended.err
+
+
 def test_the_job_of_a_service_shows_no_arguments(url: str) -> None:
     """It was given none."""
     work_once(url)
@@ -275,24 +347,3 @@ def test_an_application_knows_services_that_never_ran(file: str) -> None:
     assert [["shop.follow", "stopped"]] == [
         row[:2] for row in errands("services", *APP, url=file).rows
     ]
-
-
-def work_once(url: str) -> None:
-    """Have the application at work for a moment."""
-    import apps_cli
-
-    async def work() -> None:
-        os.environ["ERRANDS_URL"] = url
-        application = apps_cli.make()
-        async with application.working():
-            await application.started("shop.follow", timeout=10)
-            while not await application.schedules.list():  # noqa: ASYNC110  # nobody tells
-                await asyncio.sleep(0.01)
-
-    before = os.environ.get("ERRANDS_URL")
-    try:
-        asyncio.run(work())
-    finally:
-        os.environ.pop("ERRANDS_URL")
-        if before is not None:
-            os.environ["ERRANDS_URL"] = before

@@ -13,11 +13,11 @@ from cli_driver import HOUR, NOW, SECOND, Terminal, ask, done, errands, failed, 
 from rich.console import Console
 from worker_driver import Workplace
 
-from errands import Errands, Heartbeat, State
+from errands import Errands, Heartbeat, State, Tally
 from errands.cli import _top
 from errands.cli._drawing import Drawing
 from errands.cli._records import of_job, of_worker
-from errands.cli._view import QueueView, View, look
+from errands.cli._view import Minute, QueueView, View, look
 from errands.errors import StoreUnavailable
 from errands.stores import store_at
 
@@ -59,6 +59,7 @@ def view(number: int) -> View:
         queues=[queue(f"queue-{n}", n) for n in range(number)],
         workers=[of_worker(worker(f"worker-{n}-{'x' * 60}"), NOW) for n in range(number)],
         failures=[of_job(failed(task="shop." + "t" * 90), NOW) for _ in range(number)],
+        hour=[Minute(number * n, number * n // 50) for n in range(60)],
     )
 
 
@@ -85,6 +86,45 @@ def test_the_busiest_queue_comes_first() -> None:
     rows = [line.split() for line in drawn(view(50)) if line.startswith("queue-")]
 
     assert ["queue-49", "49", "2", "3", "1.5", "1h"] == rows[0]
+
+
+def test_the_last_hour_is_a_row_of_bars() -> None:
+    """As high as the busiest minute; what is there has a bar, and the newest are the last."""
+    hour = [Minute(), Minute(1), Minute(400), Minute(800, 1)]
+
+    [line] = [line for line in drawn(replace(view(1), hour=hour)) if "last hour" in line]
+    quiet = drawn(replace(view(1), hour=[Minute()] * 60))
+
+    assert "last hour  ▁▄█ 800/min at most" == line.rstrip()
+    assert [] == [line for line in quiet if "last hour" in line]
+
+
+@pytest.mark.parametrize("columns", [40, 80, 200])
+def test_the_bars_fit_the_terminal(columns: int) -> None:
+    """The oldest are left out."""
+    [line] = [each for each in drawn(view(50), columns) if "last hour" in each]
+
+    assert columns >= len(line.rstrip())
+    assert "█ 2,950/min at most" in line
+
+
+async def test_the_last_hour_is_that_of_the_history(url: str) -> None:
+    """Of all queues and tasks, the minute that has begun as the last."""
+    async with store_at(url) as store, Errands(url) as there:
+        now = (await store.now()).replace(second=0, microsecond=0)
+
+        def tally(minutes: int, task: str, **counts: int) -> Tally:
+            at = now - timedelta(minutes=minutes)
+            return Tally(at=at, step=timedelta(minutes=1), queue="q", task=task, counts=counts)
+
+        await store.add_history(
+            [tally(61, "a", done=9), tally(5, "a", done=3, failed=2), tally(5, "b", done=1)]
+        )
+        seen = await look(there)
+
+    assert [Minute(6, 2)] == [each for each in seen.hour if each.ended]
+    assert Minute(6, 2) in seen.hour[53:55]  # the next minute may have begun meanwhile
+    assert 60 == len(seen.hour)
 
 
 def test_a_store_that_is_away_leaves_the_picture() -> None:

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from cli_driver import HOUR, NOW, failed, job, keep
+from cli_driver import HOUR, NOW, failed, job, keep, know, plan
 from documents import ROOT, blocks, links, text_of
 from live_server import PATIENCE, environment
 
@@ -18,13 +18,17 @@ from errands.cli import main
 PAGE = "docs/command-line.md"
 COMMANDS = [line for block in blocks(PAGE, "sh") for line in block.splitlines() if line]
 SHOP = """
-from errands import Errands
+from errands import Errands, every
 
 errands = Errands("sqlite:///errands.db")
 
 @errands.task
 def resize(path: str, sizes: list[int]) -> int:
     return len(sizes)
+
+@errands.schedule(every(hours=24))
+def nightly() -> None:
+    pass
 """
 NAMED = "01a03b9d-9d43-7000-8000-0123456789ab"
 
@@ -35,7 +39,11 @@ def test_every_command_runs(tmp_path: Path, command: str) -> None:
     """In a folder with an application and its store; the doctor finds that nobody is at work."""
     (tmp_path / "shop.py").write_text(SHOP)
     mail = failed(queue="mail").failed("ConnectionError", NOW)
-    keep(f"sqlite:///{tmp_path}/errands.db", [failed(id=NAMED), mail, job(due_at=NOW + HOUR)])
+    url = f"sqlite:///{tmp_path}/errands.db"
+    service = job(task="shop.follow", key="service:shop.follow", queue="services", payload="{}")
+    keep(url, [failed(id=NAMED), mail, job(due_at=NOW + HOUR), service])
+    know(url, worker="web-1-4711-c0ffee")
+    plan(url, "shop.nightly")
     if "resume" in command:
         assert 0 == run("errands pause mail", tmp_path).returncode
 

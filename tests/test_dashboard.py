@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import logging
 import re
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from importlib.resources import files
 from itertools import cycle
@@ -27,12 +29,16 @@ from errands import (
     State,
     Tally,
     every,
+    new_id,
     progress,
     ready,
 )
 from errands._history import bucket_of
 from errands._job import NEVER
+from errands.dashboard._markup import join
 from errands.dashboard._pages import _job
+from errands.dashboard._routes import paced
+from errands.dashboard._visit import Page
 from errands.errors import JobFailed
 from errands.testing import JumpingClock
 
@@ -509,6 +515,32 @@ async def test_a_schedule_that_is_gone_cannot_be_paused(client: AsyncClient) -> 
     assert "no schedule is named" in answer.text
 
 
+async def test_why_a_job_failed_stands_where_one_looks_first(
+    client: AsyncClient, errands: Errands
+) -> None:
+    """Above its times and arguments; nothing stands there where a later attempt did it."""
+    now = errands.now()
+    plain: dict[str, Any] = {"payload": "{}", "added_at": now, "due_at": now, "free_at": now}
+    job = Job(id=new_id(now), task="t", **plain).claimed("w", now, timedelta(hours=1))
+    again = Job(id=new_id(now), task="t", **plain).claimed("w", now, timedelta(hours=1))
+    again = again.failed("OSError: once", now, 0).claimed("w", now, timedelta(hours=1))
+    await errands._engine.store.add([job.failed("OSError: no route", now), again.done("1", now)])
+
+    failed = text_of(await client.get(f"jobs/{job.id}"))
+    done = text_of(await client.get(f"jobs/{again.id}"))
+
+    assert failed.index("OSError: no route") < failed.index("Time ")
+    assert done.index("OSError: once") > done.index("Time ")
+
+
+def test_a_page_that_takes_long_is_looked_up_seldom() -> None:
+    """It keeps the server busy for a twentieth of the time at the most."""
+    page = Page("Jobs", join(), live=3)
+
+    assert [3, 3, 4, 200] == [paced(page, took).live for took in (0.0, 0.15, 0.2, 10.0)]
+    assert None is paced(replace(page, live=None), 10.0).live
+
+
 @pytest.mark.errands_falls
 async def test_services_show_how_they_do_and_can_be_started(url: str) -> None:
     """One that is up, and one that was given up."""
@@ -537,6 +569,30 @@ async def test_services_show_how_they_do_and_can_be_started(url: str) -> None:
         ]
         await client.post("do/restart", data={"service": "down"}, headers=OURS)
         await eventually(2, lambda: len(starts))
+
+
+@pytest.mark.errands_falls
+async def test_services_show_what_they_logged_and_when_they_start(url: str) -> None:
+    """Harmless text, without passwords, the newest line first."""
+    errands = Errands(url, grace=1)
+
+    @errands.service(name="feed")
+    async def feed() -> None:
+        logging.getLogger("shop").warning("<b>lost</b> smtp://me:open-sesame@host")
+        raise ConnectionError("nobody answers")
+
+    async with errands.working(), visitor(errands) as client:
+
+        async def is_shown() -> bool:
+            answer = await client.get("services")
+            assert "<b>lost" not in answer.text
+            assert "sesame" not in answer.text
+            [row] = rows_of(answer)
+            words = ("backing off feed starts again", "WARNING  <b>lost</b> smtp://me:•••@host",
+                     "ERROR    service feed failed")  # fmt: skip  # a row
+            return all(" ".join(each.split()) in row for each in words)
+
+        await eventually(True, is_shown)
 
 
 async def test_workers_show_who_is_there(url: str) -> None:

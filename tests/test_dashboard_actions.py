@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from datetime import timedelta
+from html import unescape
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -14,6 +16,7 @@ from httpx import AsyncClient, Response
 from patience import eventually, soon
 
 from errands import Errands, Job, Retry, State, new_id
+from errands._job import first_id
 from errands.dashboard._changes import TASK
 
 
@@ -170,13 +173,39 @@ async def test_all_that_match_are_changed_by_a_job(url: str) -> None:
 
 
 async def test_a_time_is_never_forgotten(errands: Errands) -> None:
-    """What matches in a time cannot be asked for as a whole, and is not offered."""
+    """All that match are those that were added then, also on the page that asks for a yes."""
     async with errands, visitor(errands) as client:
-        await kept(errands)
+        old = await kept(errands, id=first_id(errands.now() - timedelta(hours=2)))
+        new = [await kept(errands) for _ in range(2)]
         since = f"{errands.now() - timedelta(hours=1):%Y-%m-%dT%H:%M}"
 
-        assert "All that match" in (await client.get("jobs?state=failed")).text
-        assert "All that match" not in (await client.get(f"jobs?since={since}")).text
+        listed = await client.get("jobs", params={"since": since, "state": "failed"})
+        [link] = re.findall(r'href="/errands/([^"]*do=retry[^"]*)"', listed.text)
+        asked = text_of(await client.get(unescape(link)))
+        await do(client, "retry", all="yes", since=since)
+
+        assert f"Added since {since.replace('T', ' ')}:00 UTC" in asked
+        assert "Retry 2 Back" in asked
+        assert ["failed", "queued", "queued"] == await states(errands, old, *new)
+
+
+@pytest.mark.parametrize("name", ["since", "until"])
+async def test_what_is_no_time_changes_nothing(url: str, name: str) -> None:
+    """Instead of everything; also where a job would do it."""
+    errands = Errands(url, grace=1)
+    async with errands, visitor(errands) as client:
+        job = await kept(errands)
+
+        answers = [
+            await client.get("change", params={"do": "delete", name: "tomorrow"}),
+            await do(client, "delete", all="yes", **{name: "tomorrow"}),
+        ]
+        async with errands.working():
+            answers.append(await do(client, "delete", all="yes", **{name: "tomorrow"}))
+
+        assert [409] * 3 == [answer.status_code for answer in answers]
+        assert "'tomorrow' is no time" in unescape(answers[0].text)
+        assert [job] == await errands.jobs()
 
 
 async def test_to_delete_is_asked_for_twice(errands: Errands) -> None:

@@ -167,13 +167,14 @@ def test_a_page_keeps_itself_up_to_date(shop: Server) -> None:
         visited.go("services")
         row = visited.row("ftp.mirror")
         restarts = row.locator("td[data-label=Restarts]").inner_text()
-        row.locator("summary").click()
+        row.locator("[id='log-ftp.mirror'] summary").click()
         visited.page.keyboard.press("j")
         visited.page.keyboard.press("k")
         expect(row.locator("[data-row]")).to_be_focused()
         expect(row.locator("td[data-label=Restarts]")).not_to_have_text(restarts, timeout=PATIENCE)
 
-        expect(row.locator("details pre")).to_be_visible()
+        expect(row.locator("[id='log-ftp.mirror'] pre")).to_contain_text("connected to ftp")
+        expect(row.locator("[id='log-ftp.mirror'] pre")).to_be_visible()
         expect(row.locator("[data-row]")).to_be_focused()
         assert [f"{shop.url}/errands/services"] == visited.loads
         visited.require_peace()
@@ -436,6 +437,8 @@ def test_pictures_for_the_documentation(shop: Server, tmp_path: Path) -> None:
                     if name in ("job", "order"):
                         visited.page.locator("[data-row]").first.click()
                         expect(visited.page.locator("svg.lifeline")).to_be_visible()
+                    if name == "services":
+                        visited.page.locator("[id='log-ftp.mirror'] summary").click()
                     if name == "order":
                         visited.page.locator(".graph").scroll_into_view_if_needed()
                     picture = folder / f"dashboard-{name}-{place}-{scheme}.png"
@@ -447,4 +450,5 @@ PICTURES = (
     ("jobs", "jobs"), ("job", "jobs?state=failed&task=webhooks.deliver&text=Trace"),
     ("errors", "errors"), ("queues", "queues"), ("groups", "groups"),
     ("group", "groups?group=catalogue"), ("order", "jobs?task=orders.pack"), ("now", ""),
+    ("services", "services"),
 )  # fmt: skip  # a table

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from errands import Attempt, Job, Outcome, Progress, State, new_id
-from errands._job import NEVER, WAITING
+from errands._job import NEVER, WAITING, first_id
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -189,6 +189,16 @@ def test_ids_sort_by_time_and_differ() -> None:
 
     assert sorted(ids) == ids
     assert 1000 == len({new_id(NOW) for _ in range(1000)})
+
+
+def test_the_first_id_of_a_millisecond_parts_it_from_the_one_before() -> None:
+    """Whichever id of it there is, and however long ago it was."""
+    later, stamp = NOW + timedelta(milliseconds=1), f"{round(NOW.timestamp() * 1000):012x}"
+    last = f"{stamp[:8]}-{stamp[8:]}-7fff-bfff-ffffffffffff"
+
+    assert first_id(NOW) <= f"{stamp[:8]}-{stamp[8:]}-7000-8000-000000000000"
+    assert last < first_id(later)
+    assert first_id(datetime(1, 1, 1, tzinfo=UTC)) < first_id(NOW)
 
 
 def test_who_lost_three_workers_in_a_row_is_suspect() -> None:

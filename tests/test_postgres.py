@@ -240,8 +240,8 @@ async def test_tables_of_version_1_become_those_of_today(
         await store.add([first])
     later = ", ".join(f"{schema}.{table}" for table in _schema.LATER)
     postgres.execute(f"drop table {later}")
-    postgres.execute(f"alter table {schema}.errands_workers drop column tasks")
-    postgres.execute(f"alter table {schema}.errands_workers drop column processes")
+    for column in ("tasks", "processes", "log"):
+        postgres.execute(f"alter table {schema}.errands_workers drop column {column}")
     postgres.execute(f"drop index {schema}.errands_bad")
     for column in (*_schema.NEW, "is_awaited"):
         postgres.execute(f"alter table {schema}.errands_jobs drop column {column}")
@@ -250,7 +250,7 @@ async def test_tables_of_version_1_become_those_of_today(
     async with PostgresStore(postgres_url) as store:
         assert first == await store.get(first.id)
         assert [] == await store.schedules()
-    assert [("schema", 4), ("works_since", 1)] == postgres.execute(
+    assert [("schema", 5), ("works_since", 1)] == postgres.execute(
         f"select name, value from {schema}.errands_meta order by name"
     )
 

@@ -229,6 +229,27 @@ async def test_a_failed_service_can_be_started_again(errands: Errands, every_pro
     assert 3 == len(starts)
 
 
+async def test_a_service_that_others_declare_can_be_started_again(tmp_path: Path) -> None:
+    """By its name, in any process that has the store open."""
+    url = f"sqlite:///{tmp_path}/errands.db"
+    errands, elsewhere = Errands(url, grace=1), Errands(url)
+
+    @errands.service(name="once", restart="on-failure")
+    async def once() -> None: ...
+
+    async with errands.working(), elsewhere:
+        await errands.started("once", timeout=10)
+        await elsewhere.restart("once")
+
+        async def starts() -> int:
+            jobs = await errands.jobs(key="service:once")
+            return sum(len(job.history) for job in jobs)
+
+        await eventually(2, starts)
+        with pytest.raises(UnknownTask, match="nobody is not a service"):
+            await elsewhere.restart("nobody")
+
+
 async def counted(errands: Errands, starts: list[int]) -> tuple[int, ServiceState]:
     return len(starts), await first_state(errands)
 

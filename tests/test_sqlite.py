@@ -265,7 +265,7 @@ async def test_a_newer_schema_is_left_alone(path: Path) -> None:
         pass
     asked(path, "update errands_meta set value = 99 where name = 'schema'")
 
-    with pytest.raises(SchemaTooNew, match=r"has schema 99, .* knows 5: install") as refusal:
+    with pytest.raises(SchemaTooNew, match=r"has schema 99, .* knows 6: install") as refusal:
         async with store_at(f"sqlite:///{path}"):
             pass
     assert str(path) in str(refusal.value)
@@ -872,7 +872,7 @@ async def test_a_file_of_version_1_becomes_one_of_today(path: Path) -> None:
     async with errands.working():
         assert 42 == await errands.result("1", timeout=10)
         await eventually(1, lambda: count_of_workers(errands))
-    assert [(5,)] == asked(path, "select value from errands_meta where name = 'schema'")
+    assert [(6,)] == asked(path, "select value from errands_meta where name = 'schema'")
     assert shape(new) == shape(path)
 
 

@@ -6,7 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from patience import eventually
@@ -288,6 +288,16 @@ async def test_a_service_is_cancelled_until_it_is_restarted(errands: Errands) ->
         await until(lambda: len(starts) == 2)
 
 
+def test_an_instant_of_no_zone_is_refused() -> None:
+    """Nobody could say which one it is."""
+    naive = datetime(2026, 1, 1)  # noqa: DTZ001  # that is it
+
+    with pytest.raises(ValueError, match=r"Query\(since=.*name a zone"):
+        Query(since=naive)
+    with pytest.raises(ValueError, match=r"Query\(until=.*name a zone"):
+        Query(until=naive)
+
+
 async def test_all_that_match_are_cancelled(errands: Errands) -> None:
     """However many pages there are; the others stay."""
 
@@ -295,11 +305,12 @@ async def test_all_that_match_are_cancelled(errands: Errands) -> None:
     async def work(number: int) -> None: ...
 
     async with errands:
-        adding = errands.options(group="import")
+        adding, before = errands.options(group="import"), errands.now()
         jobs = await adding.add_tasks((work, n) for n in range(1200))
         other = await errands.add_task(work, 0)
 
-        assert 1200 == await errands.cancel(Query(group="import", limit=1))
+        assert 0 == await errands.cancel(Query(group="import", until=before))
+        assert 1200 == await errands.cancel(Query(group="import", limit=1, since=before))
         assert 0 == await errands.cancel(Query(group="import"))
         assert {State.CANCELLED} == set(await states(errands, jobs[::100]))
         assert State.QUEUED is await state_of(errands, other)

@@ -46,9 +46,10 @@ errands = Errands(store, slots=3)  # three pictures at a time: a large one takes
 
 
 @errands.task(name="photos.develop", retry=Retry(attempts=5, wait=1, on=(OSError,)), timeout=60)
-def develop(photo: str) -> list[str]:
+def develop(photo: str, name: str = "") -> list[str]:
     """Make the thumbnails of a photo and return its palette.
 
+    Its `name` is for whoever looks for it on the dashboard.
     It may be cut off at any line and run again: it starts from the original, and each thumbnail
     takes its place in one step.
     """
@@ -167,7 +168,7 @@ def keep(file: BinaryIO, name: str, background: BackgroundTasks) -> Job:
     size = (ORIGINALS / photo).write_bytes(file.read(MAX_BYTES + 1))  # one more: too large
     (ORIGINALS / f"{photo}.name").write_text(name, encoding="utf-8")
     background.add_task(log_line, f"{photo} {size} bytes {name!r}")
-    return background.options(key=photo).add_task(develop, photo)
+    return background.options(key=photo).add_task(develop, photo, name)
 
 
 def answer(htmx: HtmxHeaders, jobs: list[Job]) -> tuple[FT, ...] | Redirect:

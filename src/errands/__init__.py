@@ -8,7 +8,7 @@ from ._cron import Cron, cron
 from ._door import Door
 from ._examination import Examinable, Examination
 from ._group import Group
-from ._heartbeat import Heartbeat
+from ._heartbeat import Heartbeat, LogLine
 from ._history import Sketch, Tally
 from ._hooks import EventName, Hook
 from ._job import Attempt, Job, Outcome, Progress, State, new_id
@@ -55,6 +55,7 @@ __all__ = [
     "Limit",
     "LimitUse",
     "Limits",
+    "LogLine",
     "Middleware",
     "Move",
     "Next",

@@ -272,7 +272,7 @@ class Engine(Intake):
             middleware=self._settings.middleware,
         )
         services.open()
-        worker.steer(services.runs)
+        worker.steer(services.runs, services.log)
         self._historian = Historian(self._store, self.clock, self._patience)
         watch = Watch(self._store, self.clock, self._patience, self.locals)
         own = {

@@ -8,6 +8,21 @@ from datetime import datetime, timedelta
 SILENCE = timedelta(seconds=20)  # several beats; a worker that misses them all is in trouble
 
 
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """One line that a service has logged.
+
+    Attributes:
+        level: As logging calls it: `INFO`, `WARNING`, …
+        text: At most 500 characters, with what the error says that it tells of.
+    """
+
+    service: str
+    at: datetime
+    level: str
+    text: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heartbeat:
     """One worker, as it was when it was seen last.
@@ -23,6 +38,7 @@ class Heartbeat:
         processes: How many jobs it runs side by side in processes of their own, at the most.
         in_processes: How many did when it was seen.
         process_tasks: The names of the tasks whose jobs run there, sorted.
+        log: The last lines of each of its services, the oldest first: at most 20 of each.
     """
 
     worker: str
@@ -39,10 +55,25 @@ class Heartbeat:
     processes: int = 0
     in_processes: int = 0
     process_tasks: tuple[str, ...] = ()
+    log: tuple[LogLine, ...] = ()
 
-    def seen(self, now: datetime, *, running: int, slots: int, in_processes: int = 0) -> Heartbeat:
-        """Alive now, with so many jobs running in so many slots, and some of them in processes."""
-        return replace(self, running=running, slots=slots, in_processes=in_processes, seen_at=now)
+    def seen(
+        self,
+        now: datetime,
+        *,
+        running: int,
+        slots: int,
+        in_processes: int = 0,
+        log: tuple[LogLine, ...] = (),
+    ) -> Heartbeat:
+        """Alive now, with so many jobs running in so many slots, and some of them in processes.
+
+        Args:
+            log: What its services have logged by now.
+        """
+        return replace(
+            self, running=running, slots=slots, in_processes=in_processes, log=log, seen_at=now
+        )
 
     def gone(self, now: datetime) -> Heartbeat:
         """Stopped, or found dead: nothing runs there any more."""

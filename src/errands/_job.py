@@ -368,6 +368,12 @@ def new_id(now: datetime) -> str:
     return _ids.next(round(now.timestamp() * 1000))
 
 
+def first_id(at: datetime) -> str:
+    """What no id of an earlier millisecond sorts above, and none of this one below."""
+    text = f"{max(round(at.timestamp() * 1000), 0):012x}"
+    return f"{text[:8]}-{text[8:]}-7000-8000-000000000000"
+
+
 def id_of(job: Job | str) -> str:
     """The id of a job, or what is one already.
 

@@ -38,6 +38,8 @@ class Looking:
         key: str | None = None,
         group: str | None = None,
         text: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
         before: str | None = None,
         limit: int = 50,
     ) -> list[Job]:
@@ -45,6 +47,8 @@ class Looking:
 
         Args:
             text: What their arguments or an attempt's error contain.
+            since: Only those that were added at this instant or later.
+            until: Only those that were added earlier.
             before: The id of the last job of the page before.
             limit: How many at most.
         """
@@ -60,6 +64,8 @@ class Looking:
                 key=key,
                 group=group,
                 text=text,
+                since=since,
+                until=until,
                 before=before,
                 limit=limit,
             )

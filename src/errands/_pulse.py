@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from importlib import metadata
+from typing import Any
 
 from ._clock import Clock
 from ._heartbeat import Heartbeat
@@ -20,7 +21,7 @@ class Pulse:
 
     Args:
         first: What the worker is.
-        state: How many jobs run there now, and how many slots it has.
+        state: What `Heartbeat.seen` is to be told of now.
     """
 
     def __init__(
@@ -29,7 +30,7 @@ class Pulse:
         clock: Clock,
         patience: Patience,
         first: Heartbeat,
-        state: Callable[[], Mapping[str, int]],
+        state: Callable[[], Mapping[str, Any]],
     ) -> None:
         """Tell nobody yet."""
         self._store, self._clock, self._patience = store, clock, patience
@@ -52,7 +53,7 @@ class Pulse:
         try:
             async with asyncio.timeout(seconds), self._turn:  # no beat comes after the last one
                 self._is_over = True
-                self._last = self._last.gone(self._clock.now())
+                self._last = self.now.gone(self._clock.now())
                 await self._store.beat(self._last)
         except TimeoutError:
             self._patience.tell(StoreUnavailable(f"it did not answer in {seconds:g} s"))

@@ -17,6 +17,7 @@ from ._run import Run
 from ._runner import Middleware
 from ._service import Service
 from ._stint import serve
+from ._tails import Tails
 from .executors.process import Processes
 from .executors.thread import Threads
 
@@ -36,10 +37,11 @@ class Resident:
         middleware: Sequence[Middleware],
         clock: Clock,
         grace: float,
+        tails: Tails,
     ) -> None:
         """Belong to the running event loop; start nothing yet."""
         self._service, self._worker, self._middleware = service, worker, middleware
-        self._clock, self._grace = clock, grace
+        self._clock, self._grace, self._tails = clock, grace, tails
         self._executors = Executors(Threads(1), Processes(1))
         self._context = copy_context()
         self._job, self._run = service.job(clock.now()), None
@@ -99,6 +101,7 @@ class Resident:
                 self._executors,
                 self._clock,
                 grace=self._grace,
+                tails=self._tails,
             ),
             name=f"errands {self._service.key}",
             context=self._context.copy(),

@@ -10,13 +10,14 @@ import hashlib
 import inspect
 import json
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import cached_property
 from typing import Literal, get_args
 
+from ._heartbeat import Heartbeat, LogLine
 from ._job import HISTORY, Attempt, Job, Outcome, State, new_id
 from ._plain import LONGEST as LONGEST_TIME
 from ._plain import Seconds, is_whole, seconds
@@ -30,6 +31,7 @@ QUEUE = "services"
 PRIORITY = 1000
 STEADY = timedelta(seconds=10)  # a service that is up for so long has stayed up
 FIRST, LONGEST = 0.2, 60.0  # seconds that a wait takes at the most: the first, and all later ones
+LOGGED = 20  # lines that are shown of a service
 MARKS = 10  # declarations that a job remembers
 
 
@@ -188,6 +190,8 @@ class ServiceStatus:
         restarts: How often it was started again, but for orderly stops of its process.
         worker: Who runs it; `None` if nobody does.
         error: What its last failure had to say: a traceback, mostly.
+        starts_at: When it is started again, if it backs off.
+        log: The last lines that it has logged, the oldest first: at most 20, of whoever ran it.
         every_process: Whether each process has one; this is the one of ours.
     """
 
@@ -198,15 +202,24 @@ class ServiceStatus:
     restarts: int
     worker: str | None
     error: str | None
+    starts_at: datetime | None = None
+    log: tuple[LogLine, ...] = ()
     every_process: bool = False
 
     @classmethod
     def of(
-        cls, job: Job, now: datetime, *, every_process: bool = False, is_declared: bool = True
+        cls,
+        job: Job,
+        now: datetime,
+        *,
+        workers: Iterable[Heartbeat] = (),
+        every_process: bool = False,
+        is_declared: bool = True,
     ) -> ServiceStatus:
         """How the service of this job does.
 
         Args:
+            workers: Who may have run it, and tell what it has logged.
             is_declared: Whether this process declares it.
         """
         is_left = not is_declared and is_orphaned(job, now)
@@ -221,6 +234,8 @@ class ServiceStatus:
             restarts=max(job.attempt - 1, 0),
             worker=job.worker if is_up else None,
             error=next((a.error for a in reversed(job.history) if a.error), None),
+            starts_at=job.free_at if state is ServiceState.BACKING_OFF else None,
+            log=_log_of(job.task, workers),
             every_process=every_process,
         )
 
@@ -242,6 +257,12 @@ def marks_of(job: Job) -> list[str]:
     """Which declarations of the service the job has run under."""
     found: list[str] = json.loads(job.payload).get("declared", [])
     return found
+
+
+def _log_of(name: str, workers: Iterable[Heartbeat]) -> tuple[LogLine, ...]:
+    # a worker may be there twice, as it told last and as it is
+    lines = dict.fromkeys(line for each in workers for line in each.log if line.service == name)
+    return tuple(sorted(lines, key=lambda line: line.at)[-LOGGED:])
 
 
 def _state_of(job: Job, now: datetime) -> ServiceState:

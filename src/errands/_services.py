@@ -13,6 +13,7 @@ from datetime import timedelta
 from functools import partial
 
 from ._clock import Clock
+from ._heartbeat import LogLine
 from ._job import Job, State
 from ._renewer import Renewer
 from ._resident import Resident
@@ -24,6 +25,7 @@ from ._share import Share
 from ._stint import serve
 from ._store import Claim, Query, Store
 from ._supervisor import Loop, Patience
+from ._tails import Tails
 from ._task import Named
 
 logger = logging.getLogger("errands.service")
@@ -59,8 +61,9 @@ class Services:
         """Belong to the running event loop; start nothing yet."""
         self._store, self._clock, self._patience = store, clock, patience
         self._worker, self._lease, self._grace = worker, lease, grace
+        self._tails = Tails(clock)
         self._residents = {
-            each.name: Resident(each, worker, middleware, clock, grace)
+            each.name: Resident(each, worker, middleware, clock, grace, self._tails)
             for each in services.values()
             if each.every_process
         }
@@ -76,7 +79,7 @@ class Services:
         freed = asyncio.Event()
         self._runs = Runs(
             store, services, clock, patience, len(shared), middleware, freed.set,
-            lambda job: None, partial(serve, grace=grace),
+            lambda job: None, partial(serve, grace=grace, tails=self._tails),
         )  # fmt: skip  # a row
         self._share = Share(
             store, clock, patience, self._runs, worker, len(shared), self._wanted, freed
@@ -98,6 +101,10 @@ class Services:
     def runs(self) -> Runs:
         """Those of the cluster's services that are here."""
         return self._runs
+
+    def log(self) -> tuple[LogLine, ...]:
+        """The last lines of each service that has been here."""
+        return self._tails.lines()
 
     def open(self) -> None:
         """Hear when a service is free, and keep the leases of those that run here."""
@@ -132,7 +139,7 @@ class Services:
 
     async def _keep_one(self, service: Service) -> None:
         """See that the service has a job, unless it has ended for good."""
-        last = await latest(self._store, service)
+        last = await latest(self._store, service.key)
         if last is None:
             if service.name not in self._ended:  # else its record was pruned
                 await self._store.add([service.job(self._clock.now())])
@@ -173,10 +180,10 @@ class Services:
         )
 
 
-async def latest(store: Store, service: Service) -> Job | None:
-    """The service's unfinished job, or else the one that finished last."""
+async def latest(store: Store, key: str) -> Job | None:
+    """The unfinished job of the service with this key, or else the one that finished last."""
     for states in ([State.QUEUED, State.RUNNING], ()):
-        found = await store.find(Query(states=states, key=service.key, limit=1))
+        found = await store.find(Query(states=states, key=key, limit=1))
         if found:
             return found[0]
     return None

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar, overload
 
 from ._engine import Engine
 from ._function import name_of
+from ._heartbeat import Heartbeat
 from ._job import Job, State
 from ._plain import Seconds, seconds
 from ._service import Budget, Restart, Service, ServiceState, ServiceStatus, key_of
@@ -104,12 +105,17 @@ class Serving:
         declare, or nobody does any more. Those of which every process has one are told of as
         they are here.
         """
-        now = self._engine.clock.now()
-        ours = [await self._status(self._engine.services[name]) for name in self.service_names]
+        now, engine = self._engine.clock.now(), self._engine
+        here = [engine.heartbeat] if engine.heartbeat else []
+        workers = [*await engine.store.workers(), *here]  # who tells us now what is not stored yet
+        ours = [
+            await self._status(each, here if each.every_process else workers)
+            for each in map(engine.services.__getitem__, self.service_names)
+        ]
         theirs = [
-            ServiceStatus.of(job, now, is_declared=False)
-            for job in await unfinished(self._engine.store)
-            if job.task not in self._engine.services
+            ServiceStatus.of(job, now, workers=workers, is_declared=False)
+            for job in await unfinished(engine.store)
+            if job.task not in engine.services
         ]
         return sorted([*ours, *theirs], key=lambda each: each.name)
 
@@ -147,22 +153,27 @@ class Serving:
         What it has failed so far does not count any more. Of a service that every process has
         this one's is meant.
 
+        Args:
+            service: The function, or its name; of one that other processes declare, the name.
+
         Raises:
-            UnknownTask: if it was not declared as a service.
+            UnknownTask: if it is declared here neither, nor is it in the store.
             NotOpen: if the store is closed; or this process is not at work, if it has its own.
             StoreUnavailable: if the store cannot be written.
         """
-        found, engine = self._declared(service), self._engine
-        if found.every_process:
+        engine = self._engine
+        name = service if isinstance(service, str) else self._declared(service).name
+        found = engine.services.get(name)
+        if found is not None and found.every_process:
             resident = engine.resident(found.name)
             if resident is None:
                 raise NotOpen(f"this process is not at work, and has no {found.name} to start")
             resident.restart()
             return
         while True:
-            job = await latest(engine.store, found)
+            job = await latest(engine.store, key_of(name))
             if job is None:
-                job = found.job(engine.clock.now())
+                job = self._declared(name).job(engine.clock.now())
                 await engine.store.add([job])
                 return
             if job.state is State.RUNNING:
@@ -199,10 +210,10 @@ class Serving:
         if not is_known:
             raise UnknownTask(f"the store has no service {name!r}")
 
-    async def _status(self, service: Service) -> ServiceStatus:
+    async def _status(self, service: Service, workers: Iterable[Heartbeat] = ()) -> ServiceStatus:
         job, now = await self._job(service), self._engine.clock.now()
         if job is not None:
-            return ServiceStatus.of(job, now, every_process=service.every_process)
+            return ServiceStatus.of(job, now, workers=workers, every_process=service.every_process)
         return ServiceStatus(
             name=service.name,
             state=ServiceState.STOPPED,
@@ -216,7 +227,7 @@ class Serving:
 
     async def _job(self, service: Service) -> Job | None:
         if not service.every_process:
-            return await latest(self._engine.store, service)
+            return await latest(self._engine.store, service.key)
         resident = self._engine.resident(service.name)
         return None if resident is None else resident.job
 

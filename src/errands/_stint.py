@@ -19,6 +19,7 @@ from ._leash import Leash
 from ._run import Run, begin
 from ._runner import Middleware, told, wrapped
 from ._service import Service
+from ._tails import Tails
 from .errors import RunStopped
 
 logger = logging.getLogger("errands.service")
@@ -111,6 +112,7 @@ async def serve(
     clock: Clock,
     *,
     grace: float,
+    tails: Tails,
 ) -> Job:
     """Run a service until it ends, and answer with its job as it is to be saved.
 
@@ -118,6 +120,7 @@ async def serve(
     stopped or, at the latest, after `grace` seconds.
     """
     stint = Stint(run, clock)
+    tails.begin(service.name)
     begin(run)
     _stint.set(stint)
     leash = Leash(wrapped(lambda job: _called(service, executors), middleware)(run.job))

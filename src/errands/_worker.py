@@ -11,7 +11,7 @@ from datetime import timedelta
 
 from ._claimer import Claimer
 from ._clock import Clock
-from ._heartbeat import Heartbeat
+from ._heartbeat import Heartbeat, LogLine
 from ._helm import Helm
 from ._job import Job
 from ._parents import Parents
@@ -89,6 +89,7 @@ class Worker:
             tasks=tuple(sorted({*tasks, *tasks.beside})),
             processes=processes, process_tasks=tuple(sorted(self._of_processes)),
         )  # fmt: skip  # a call
+        self._log: Callable[[], tuple[LogLine, ...]] = tuple
         self._pulse = Pulse(store, clock, patience, first, self._state)
         self._is_stopping = self._is_stopped = False
 
@@ -216,9 +217,10 @@ class Worker:
         """Hold a job no longer; it was removed from the store."""
         self._runs.forget(job)
 
-    def steer(self, runs: Runs) -> None:
-        """Have orders to cancel reach other runs of this process, too."""
+    def steer(self, runs: Runs, log: Callable[[], tuple[LogLine, ...]]) -> None:
+        """Have orders to cancel reach other runs of this process, too, and tell their log."""
         self._helm.steer(runs)
+        self._log = log
 
     async def heed(self) -> None:
         """Know of the orders that are in the store, before the next job starts."""
@@ -234,10 +236,10 @@ class Worker:
         ready = await self._parents.sift(await self._helm.sift(claimed))
         return await self._suspicion.sift(ready)
 
-    def _state(self) -> dict[str, int]:
-        in_processes = self._runs.count(self._of_processes)
+    def _state(self) -> dict[str, object]:
         return {
-            "running": self._runs.running, "slots": self._helm.slots, "in_processes": in_processes,
+            "running": self._runs.running, "slots": self._helm.slots, "log": self._log(),
+            "in_processes": self._runs.count(self._of_processes),
         }  # fmt: skip  # a row
 
     async def _rescue(self) -> None:

@@ -16,12 +16,15 @@ from ._doctor import doctor_command
 from ._fleet import HAS_LINES, run_fleet
 from ._health import Place
 from ._line import Line
-from ._looking import jobs_command, schedules_command, services_command, workers_command
+from ._looking import jobs_command, workers_command
 from ._move import move_command
 from ._order import LOOPS, Order
 from ._pausing import pause_command, resume_command
 from ._process import run_here
+from ._schedules import schedules_command
+from ._services import forget_command, restart_command, services_command
 from ._showing import show_command
+from ._slots import set_slots_command
 from ._steering import cancel_command, delete_command, prune_command, retry_command
 from ._top import top_command
 
@@ -42,8 +45,9 @@ def main() -> None:
 
 for _command in (
     add_command, cancel_command, dashboard_command, delete_command, doctor_command,
-    jobs_command, move_command, pause_command, prune_command, resume_command,
-    retry_command, schedules_command, services_command, show_command, top_command, workers_command,
+    forget_command, jobs_command, move_command, pause_command, prune_command, restart_command,
+    resume_command, retry_command, schedules_command, services_command, set_slots_command,
+    show_command, top_command, workers_command,
 ):  # fmt: skip  # a list
     main.add_command(_command)
 

@@ -8,8 +8,9 @@ from datetime import UTC, datetime, timedelta
 
 from errands import Errands, Examination, Heartbeat, Job, ServiceState, State
 
-from ._looking import PAGE, services_of
+from ._filter import PAGE
 from ._records import state_of
+from ._services import services_of
 from ._texts import instant, lasting, number
 
 SKEW = 1.0  # seconds between this machine's clock and the store's

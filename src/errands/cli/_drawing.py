@@ -13,6 +13,8 @@ from ._tables import STYLES
 from ._texts import one_line, short
 from ._view import QueueView, View
 
+BARS = " ▁▂▃▄▅▆▇█"
+ROOM = 24  # columns that stand after them
 FEWEST = 2  # rows that each part gets, where there is anything
 HEADS = 8  # lines that are no rows: titles, heads, empty lines, the footer
 
@@ -33,9 +35,12 @@ class Drawing:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Draw it; what does not fit is counted."""
         view, height = self._view, options.height or console.height
-        rooms = _rooms(height - HEADS, len(view.queues), len(view.workers), len(view.failures))
+        hour = self._hour(options.max_width)
+        lines = height - HEADS - bool(hour)
+        rooms = _rooms(lines, len(view.queues), len(view.workers), len(view.failures))
         yield Group(
             self._head(),
+            *([hour] if hour else ()),
             Text(),
             self._queues(rooms[0]),
             Text(),
@@ -54,6 +59,20 @@ class Drawing:
         head.append("errands ", "bold")
         head.append(f"{queued:,} queued  {running:,} running  {rate}", "cyan")
         return head
+
+    def _hour(self, width: int) -> Text | None:
+        """The last hour as a row of bars, a minute each; those in which jobs failed are red."""
+        hour = self._view.hour
+        most = max((each.ended for each in hour), default=0)
+        if not most:
+            return None
+        bars = Text("last hour ", "dim", no_wrap=True, overflow="ellipsis")
+        room = max(width - len(bars) - ROOM, 10)
+        for each in hour[-room:]:
+            step = -(-each.ended * (len(BARS) - 1) // most)  # what is there has a bar
+            bars.append(BARS[step], STYLES["failed"] if each.failed else "cyan")
+        bars.append(f" {most:,}/min at most", "dim")
+        return bars
 
     def _queues(self, room: int) -> Table:
         table = _table("QUEUE", "queued", "running", "failed", "jobs/s", "oldest", "")

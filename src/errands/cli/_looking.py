@@ -1,80 +1,24 @@
-"""The commands that look: jobs, schedules, services, workers."""
+"""The commands that list what works, and what is to be done: jobs, workers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import sys
 from datetime import datetime
-from functools import wraps
-from typing import Any
 
 import click
 
-from errands import Errands, Job, Query, ServiceStatus, State
+from errands import Errands, Job
 from errands.errors import reason_of
 
+from ._filter import Filter, filtering
+from ._names import hint_of
 from ._reach import Reach, reaching, with_json, with_reveal
-from ._records import json_line, of_job, of_schedule, of_service, of_worker, progress_text
+from ._records import json_line, of_job, of_worker, progress_text
 from ._tables import Column, Record, write
 from ._texts import instant, number, short
 
 WIDE, WIDER = 100, 130  # columns of a terminal
-PAGE = 1000
 SHORT_ID = 18  # characters of an id that tell its millisecond, and its place in that
-
-
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """Which jobs are meant, as the options say it."""
-
-    states: tuple[State, ...] = ()
-    queue: str | None = None
-    task: str | None = None
-    key: str | None = None
-    group: str | None = None
-    text: str | None = None
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether every job is meant."""
-        return self == Filter()
-
-    def query(self, before: str | None = None, limit: int = PAGE) -> Query:
-        """As a store is asked."""
-        return Query(
-            states=self.states, queue=self.queue, task=self.task, key=self.key,
-            group=self.group, text=self.text, before=before, limit=limit,
-        )  # fmt: skip  # a row
-
-    async def jobs(self, errands: Errands, before: str | None, limit: int) -> list[Job]:
-        """Those that match, newest first."""
-        return await errands.jobs(
-            states=self.states, queue=self.queue, task=self.task, key=self.key,
-            group=self.group, text=self.text, before=before, limit=limit,
-        )  # fmt: skip  # a row
-
-
-def filtering(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the options that say which jobs are meant, and `chosen` for them."""
-
-    @click.option(
-        "--state", "states", multiple=True, type=click.Choice([str(state) for state in State]),
-        help="In this state; several times for several.",
-    )  # fmt: skip  # one option, one block
-    @click.option("--queue", metavar="NAME", help="In this queue.")
-    @click.option("--task", metavar="NAME", help="Of this task.")
-    @click.option("--key", metavar="TEXT", help="With this key.")
-    @click.option("--group", metavar="NAME", help="Of this group.")
-    @click.option("--text", metavar="TEXT", help="Whose arguments or errors contain this.")
-    @wraps(command)
-    def filtered(
-        *args: Any, states: Sequence[str], queue: str | None, task: str | None, key: str | None,
-        group: str | None, text: str | None, **more: Any,
-    ) -> Any:  # fmt: skip  # as long as there are options
-        named = tuple(State(state) for state in states)
-        return command(*args, chosen=Filter(named, queue, task, key, group, text), **more)
-
-    return filtered
 
 
 @click.command("jobs", context_settings={"max_content_width": 100})
@@ -95,17 +39,21 @@ def jobs_command(
     \b
     Examples:
       errands jobs --state failed --queue mail
-      errands jobs --text example.org --limit 10 --json
+      errands jobs --text example.org --since 2h --limit 10 --json
     """  # noqa: D301  # click wants the character itself, not its escape
 
-    async def look(errands: Errands) -> tuple[list[Job], datetime]:
-        return await chosen.jobs(errands, before, limit), errands.now()
+    async def look(errands: Errands) -> tuple[list[Job], datetime, str]:
+        settled = await chosen.settled(errands)
+        found = await settled.jobs(errands, before, limit)
+        return found, errands.now(), "" if found else await hint_of(errands, settled.task)
 
-    found, now = reach.run(look)
+    found, now, hint = reach.run(look)
     records = [of_job(job, now, is_revealing=is_revealing) for job in found]
     is_all = chosen.is_empty and before is None
-    nothing = "there are no jobs" if is_all else "there are no such jobs"
+    nothing = "there are no jobs" if is_all else f"there are no such jobs{hint}"
     write(records, _job_columns(now), is_json=is_json, nothing=nothing)
+    if hint and not sys.stdout.isatty():
+        click.echo(nothing, err=True)
 
 
 @click.command("workers", context_settings={"max_content_width": 100})
@@ -125,63 +73,6 @@ def workers_command(reach: Reach, *, is_all: bool, is_json: bool) -> None:
     more = f"; {number(len(found), 'worker')} went lately: --all" if found else ""
     nothing = f"no worker is at work: errands worker MODULE:NAME starts one{more}"
     write(there, _worker_columns(now), is_json=is_json, nothing=nothing)
-
-
-@click.command("schedules", context_settings={"max_content_width": 100})
-@with_reveal
-@with_json
-@reaching
-def schedules_command(reach: Reach, *, is_revealing: bool, is_json: bool) -> None:
-    """List schedules: when each is due, and whether somebody sees to it."""
-
-    async def look(errands: Errands) -> tuple[list[Record], datetime]:
-        now = errands.now()
-        return [
-            of_schedule(each, now, is_revealing=is_revealing)
-            for each in await errands.schedules.list()
-        ], now
-
-    found, now = reach.run(look)
-    nothing = "no schedule is known: a process at work makes those that its code declares"
-    write(found, _schedule_columns(now), is_json=is_json, nothing=nothing)
-
-
-@click.command("services", context_settings={"max_content_width": 100})
-@with_json
-@reaching
-def services_command(reach: Reach, *, is_json: bool) -> None:
-    """List the services of the cluster; those of which each process has one are not stored."""
-
-    async def look(errands: Errands) -> tuple[list[Record], datetime]:
-        return [of_service(each) for each in await services_of(errands)], errands.now()
-
-    found, now = reach.run(look)
-    nothing = "no service is known: a process at work starts those that its code declares"
-    write(found, _service_columns(now), is_json=is_json, nothing=nothing)
-
-
-async def services_of(errands: Errands) -> list[ServiceStatus]:
-    """The services of the cluster, by name: as the store knows them, or as they are declared."""
-    found: dict[str, Job] = {}
-    before: str | None = None
-    while page := await errands.jobs(queue="services", before=before, limit=PAGE):
-        for job in page:
-            if job.key == f"service:{job.task}" and _tells_more(job, found.get(job.task)):
-                found[job.task] = job
-        before = page[-1].id
-    known = [ServiceStatus.of(job, errands.now()) for job in found.values()]
-    declared = [each for each in await errands.services() if not each.every_process]
-    known += [each for each in declared if each.name not in found]
-    return sorted(known, key=lambda service: service.name)
-
-
-def _tells_more(job: Job, other: Job | None) -> bool:
-    """Whether it is the unfinished one, or else finished later."""
-    if other is None or not job.is_final:
-        return True
-    if job.finished_at is None or other.finished_at is None:
-        return False
-    return other.is_final and job.finished_at > other.finished_at
 
 
 def _job_columns(now: datetime) -> list[Column]:
@@ -221,36 +112,6 @@ def _worker_columns(now: datetime) -> list[Column]:
         Column("version", lambda each: each["version"], since=WIDER),
         Column("up", lambda each: short(now - each["started_at"]), justify="right"),
         Column("seen", lambda each: short(now - each["seen_at"]), justify="right"),
-    ]
-
-
-def _schedule_columns(now: datetime) -> list[Column]:
-    def upcoming(each: Record) -> str:
-        if each["next_tick"] is None:
-            return ""
-        is_past = each["next_tick"] < now
-        length = short(abs(each["next_tick"] - now))
-        return f"{length} ago" if is_past else f"in {length}"
-
-    return [
-        Column("name", lambda each: each["name"], least=12),
-        Column("state", lambda each: each["state"]),
-        Column("when", lambda each: each["spec"], least=12),
-        Column("next", lambda each: instant(each["next_tick"]), narrow=upcoming),
-        Column("last", lambda each: instant(each["last_tick"]), since=WIDER),
-        Column("task", lambda each: each["task"], since=WIDER),
-    ]
-
-
-def _service_columns(now: datetime) -> list[Column]:
-    return [
-        Column("service", lambda each: each["name"], least=8),
-        Column("state", lambda each: each["state"]),
-        Column("ready", lambda each: "yes" if each["is_ready"] else ""),
-        Column("for", lambda each: short(now - each["since"]), justify="right"),
-        Column("restarts", lambda each: str(each["restarts"]), justify="right"),
-        Column("worker", lambda each: each["worker"] or "", since=WIDE),
-        Column("error", lambda each: reason_of(each["error"]), least=12),
     ]
 
 

@@ -10,6 +10,7 @@ import click
 
 from errands import Errands
 
+from ._names import full_task, full_worker
 from ._reach import Reach, reaching
 from ._tables import Column, write
 
@@ -59,8 +60,8 @@ def pause_command(reach: Reach, kind: str, name: str) -> None:
       errands pause
     """  # noqa: D301  # click wants the character itself, not its escape
     if kind:
-        reach.run(lambda errands: _pause(errands, kind, name))
-        click.echo(f"{kind} {name} is paused")
+        full = reach.run(lambda errands: _pause(errands, kind, name))
+        click.echo(f"{kind} {full} is paused")
         return
     write(reach.run(_paused), COLUMNS, is_json=False, nothing="nothing is paused")
 
@@ -72,28 +73,39 @@ def resume_command(reach: Reach, kind: str, name: str) -> None:
     """Start jobs again that were paused."""
     if not kind:
         raise click.UsageError("what? A queue, or --task, --key, --worker, --schedule")
-    if reach.run(lambda errands: _resume(errands, kind, name)):
-        click.echo(f"{kind} {name} goes on")
+    if full := reach.run(lambda errands: _resume(errands, kind, name)):
+        click.echo(f"{kind} {full} goes on")
         return
     raise click.ClickException(f"the {kind} {name!r} is not paused; `errands pause` lists what is")
 
 
-async def _pause(errands: Errands, kind: str, name: str) -> None:
+async def _pause(errands: Errands, kind: str, name: str) -> str:
+    """Pause it, and answer with its whole name."""
     if kind == "schedule":
         await errands.schedules.pause(name)
-        return
+        return name
+    if kind == "task":
+        name = await full_task(errands, name)
+    elif kind == "worker":
+        name = await full_worker(errands, name)
     await errands.pause(**{kind: name})
+    return name
 
 
-async def _resume(errands: Errands, kind: str, name: str) -> bool:
-    """Resume it, and say whether it was paused."""
-    if (kind, name) not in {(each["kind"], each["name"]) for each in await _paused(errands)}:
-        return False
+async def _resume(errands: Errands, kind: str, name: str) -> str:
+    """Resume it, and answer with its whole name; with nothing if it was not paused."""
+    paused = [each["name"] for each in await _paused(errands) if each["kind"] == kind]
+    alike = [each for each in paused if kind == "task" and each.endswith(f".{name}")]
+    alike += [each for each in paused if kind == "worker" and each.startswith(name)]
+    if name not in paused and len(alike) == 1:
+        [name] = alike
+    if name not in paused:
+        return ""
     if kind == "schedule":
         await errands.schedules.resume(name)
     else:
         await errands.resume(**{kind: name})
-    return True
+    return name
 
 
 async def _paused(errands: Errands) -> list[dict[str, Any]]:

@@ -141,7 +141,8 @@ def spec_text(schedule: Schedule) -> str:
 
 
 def of_service(service: ServiceStatus) -> Record:
-    """A service."""
+    """A service; what it says may have URLs in it, whose passwords are hidden."""
+    redaction = Redaction()
     return {
         "name": service.name,
         "state": str(service.state),
@@ -149,7 +150,12 @@ def of_service(service: ServiceStatus) -> Record:
         "is_ready": service.is_ready,
         "restarts": service.restarts,
         "worker": service.worker,
-        "error": service.error,
+        "starts_at": service.starts_at,
+        "error": None if service.error is None else redaction.text(service.error),
+        "log": [
+            {"at": each.at, "level": each.level, "text": redaction.text(each.text)}
+            for each in service.log
+        ],
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import wraps
 from typing import Any, Literal
@@ -14,7 +14,8 @@ import click
 from errands import Errands, ErrandsError, State
 
 from ._bar import Tell, bar
-from ._looking import PAGE, Filter, filtering
+from ._filter import PAGE, Filter, filtering
+from ._names import hint_of
 from ._reach import Reach, reaching
 from ._showing import required
 from ._texts import instant, length, number
@@ -202,15 +203,12 @@ async def _change_each(errands: Errands, verb: Verb, ids: Sequence[str]) -> int:
 
 async def _change_all(errands: Errands, verb: Verb, choice: Choice) -> int:
     """Change all that match, once they are counted and somebody has said yes."""
-    chosen = choice.chosen
-    if not chosen.states:
-        chosen = Filter(
-            MEANT[verb], chosen.queue, chosen.task, chosen.key, chosen.group, chosen.text
-        )
+    chosen = await choice.chosen.settled(errands)
+    chosen = replace(chosen, states=chosen.states or MEANT[verb])
     with bar("counting") as tell:
         total = await _matching(errands, chosen, tell)
     if not total:
-        click.echo("there are no such jobs")
+        click.echo(f"there are no such jobs{await hint_of(errands, chosen.task)}")
         return 0
     require_yes(f"{verb.capitalize()} {number(total, 'job')}?", is_sure=choice.is_sure)
     with bar(verb, total) as tell:

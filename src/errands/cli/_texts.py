@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import click
 
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
+LONGEST = 5200 * UNITS["w"]  # a century
 LENGTH = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw]?)")
 
 
@@ -78,6 +79,23 @@ def moment(context: click.Context, option: click.Parameter, value: str | None) -
             f"{value!r}: write 2026-02-01T03:00, or with +01:00 at its end"
         ) from None
     return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
+
+
+def past(
+    context: click.Context, option: click.Parameter, value: str | None
+) -> datetime | timedelta | None:
+    """What an option says of an instant: as `moment`, or how long ago, as `length`."""
+    if value is None or LENGTH.fullmatch(value.strip().lower()) is None:
+        try:
+            return moment(context, option, value)
+        except click.BadParameter:
+            raise click.BadParameter(
+                f"{value!r}: write 90s, 15m, 12h, 7d, 2w for so long ago, or 2026-02-01T03:00"
+            ) from None
+    ago = length(context, option, value) or 0.0
+    if ago > LONGEST:
+        raise click.BadParameter(f"{value!r}: nobody remembers that")
+    return timedelta(seconds=ago)
 
 
 def _spelt(character: str) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -38,15 +39,28 @@ class QueueView:
     is_paused: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Minute:
+    """What ended within a minute: attempts of jobs, and those among them that failed for good."""
+
+    ended: int = 0
+    failed: int = 0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """What was seen at one look."""
+    """What was seen at one look.
+
+    Attributes:
+        hour: The last sixty minutes, the one that has begun as the last.
+    """
 
     address: str
     now: datetime
     queues: list[QueueView]
     workers: list[dict[str, Any]]
     failures: list[dict[str, Any]]
+    hour: Sequence[Minute] = ()
 
     @property
     def rate(self) -> float | None:
@@ -70,6 +84,7 @@ class View:
             ],
             "workers": self.workers,
             "failures": self.failures,
+            "last_hour": [{"ended": each.ended, "failed": each.failed} for each in self.hour],
         }  # fmt: skip  # tables
 
 
@@ -93,7 +108,18 @@ async def look(errands: Errands, before: View | None = None) -> View:
             of_worker(each, now, resting) for each in await errands.workers() if not each.gone_at
         ],
         failures=[of_job(job, now) for job in failed],
+        hour=await _hour(errands, now),
     )
+
+
+async def _hour(errands: Errands, now: datetime) -> list[Minute]:
+    last = now.replace(second=0, microsecond=0)
+    minutes = [last - timedelta(minutes=ago) for ago in range(59, -1, -1)]
+    ended, failed = Counter[datetime](), Counter[datetime]()
+    for tally in await errands.history(minutes[0]):
+        ended[tally.at] += sum(tally.counts.values())
+        failed[tally.at] += tally.counts.get("failed", 0)
+    return [Minute(ended[each], failed[each]) for each in minutes]
 
 
 def _queue(

@@ -10,16 +10,12 @@ from urllib.parse import urlencode, urlsplit
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from errands import Errands, ErrandsError
+from errands import Errands
 
-from ._changes import Do, Wanted, change, change_some
+from ._changes import Do, Refused, Wanted, change, change_some
 from ._forms import Form, first, read_form
 from ._guard import WHO, audit
 from ._visit import Site
-
-
-class Refused(ErrandsError):
-    """What was asked for makes no sense; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)

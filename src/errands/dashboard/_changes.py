@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
-from typing import Literal, Self
+from datetime import UTC, datetime
+from typing import Any, Literal, Self
 
-from errands import Errands, Job, Query, Retry, State
+from errands import Errands, ErrandsError, Job, Query, Retry, State
 from errands.errors import JobExists
 
 from ._glance import Counts
@@ -19,9 +21,14 @@ STATES: Mapping[Do, tuple[State, ...]] = {  # which jobs each is for
     "cancel": (State.QUEUED, State.RUNNING),
     "delete": (State.DONE, State.FAILED, State.CANCELLED),
 }
+TEXTS = ("text", "task", "queue", "key", "group")  # as `Errands.jobs` calls them
+TIMES = ("since", "until")
 TASK = "errands.dashboard.change"
-MOST = 5_000  # jobs that are counted one by one
-PAGE = 1_000
+MOST = 1_000  # jobs that are counted one by one
+
+
+class Refused(ErrandsError):
+    """What was asked for makes no sense; the text says why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +41,8 @@ class Wanted:
     key: str = ""
     group: str = ""
     text: str = ""
+    since: str = ""
+    until: str = ""
 
     @classmethod
     def of(cls, fields: Mapping[str, str]) -> Self:
@@ -46,10 +55,35 @@ class Wanted:
 
     def query(self, do: Do) -> Query:
         """As the store is asked."""
-        return Query(
-            states=self.states(do), queue=self.queue or None, task=self.task or None,
-            key=self.key or None, group=self.group or None, text=self.text or None,
-        )  # fmt: skip  # a call
+        return Query(states=self.states(do), **self.asked())
+
+    def asked(self) -> dict[str, Any]:
+        """What `Errands.jobs` is asked, but for the states.
+
+        Raises:
+            Refused: if a time is none, which would mean all jobs.
+        """
+        asked: dict[str, Any] = {name: getattr(self, name) or None for name in TEXTS}
+        for name in TIMES:
+            asked[name] = instant(getattr(self, name))
+            if asked[name] is None and getattr(self, name):
+                raise Refused(f"{getattr(self, name)!r} is no time: write 2026-02-01T03:00, in UTC")
+        return asked
+
+    @property
+    def is_of_queues(self) -> bool:
+        """Whether no more is asked for than a state and a queue, which are counted anyway."""
+        return not any(getattr(self, name) for name in (*TEXTS, *TIMES) if name != "queue")
+
+
+def instant(text: str | None) -> datetime | None:
+    """What a field for a time holds, in UTC; `None` if that is no time."""
+    if not text:
+        return None
+    with suppress(ValueError):
+        found = datetime.fromisoformat(text)
+        return found.replace(tzinfo=UTC) if found.tzinfo is None else found
+    return None
 
 
 def declare(errands: Errands) -> None:
@@ -74,6 +108,7 @@ async def change(errands: Errands, do: Do, wanted: Wanted, who: str) -> Job | in
     Returns:
         The job that does it, where this process is at work; else how many jobs were changed.
     """
+    wanted.asked()  # refused here, and not by a job
     worker = errands.worker
     if worker is None:
         return await _all(errands, do, wanted)
@@ -85,21 +120,15 @@ async def change(errands: Errands, do: Do, wanted: Wanted, who: str) -> Job | in
 async def number_of(errands: Errands, do: Do, wanted: Wanted, counts: Counts | None) -> int:
     """How many match; those that are beyond `MOST` are not looked for."""
     states = wanted.states(do)
-    if counts is not None and not (wanted.task or wanted.key or wanted.group or wanted.text):
+    if counts is not None and wanted.is_of_queues:
         return sum(
             n
             for (queue, state), n in counts.items()
             if state in states and wanted.queue in ("", queue)
         )
-    asked = {name: value or None for name, value in asdict(wanted).items() if name != "state"}
-    number, before = 0, None
-    while states and number <= MOST:
-        page = await errands.jobs(**asked, states=states, before=before, limit=PAGE)
-        number += len(page)
-        if len(page) < PAGE:
-            break
-        before = page[-1].id
-    return number
+    if not states:
+        return 0
+    return len(await errands.jobs(**wanted.asked(), states=states, limit=MOST + 1))
 
 
 async def _one(errands: Errands, do: Do, job_id: str) -> bool:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -33,6 +36,7 @@ PAGES: Mapping[str, PageOf] = {
     "/services": _pages.services_page,
     "/workers": _pages.workers_page,
 }
+REST = 20  # a page that is open takes a twentieth of the time at the most
 FOREVER = "private, max-age=31536000, immutable"
 
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -56,10 +60,18 @@ def routes(site: Site) -> Starlette:
 
 def _shown(site: Site, page: PageOf) -> Endpoint:
     async def show(request: Request) -> Response:
-        visit = Visit(site, request)
-        return _response(visit, await page(visit))
+        visit, began = Visit(site, request), time.monotonic()
+        shown = await page(visit)
+        return _response(visit, paced(shown, time.monotonic() - began))
 
     return show
+
+
+def paced(page: Page, took: float) -> Page:
+    """The page, looked up again the more seldom the more seconds it took."""
+    if page.live is None:
+        return page
+    return replace(page, live=max(page.live, math.ceil(REST * took)))
 
 
 def _error(site: Site) -> Endpoint:

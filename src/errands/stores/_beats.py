@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from .._heartbeat import Heartbeat
+from .._heartbeat import Heartbeat, LogLine
 from .._store import Claim
 from ._rows import as_json, decode, instant, ms
 
 COLUMNS = (
     "worker", "host", "pid", "queues", "slots", "running", "version", "started_at", "seen_at",
-    "gone_at", "tasks", "processes",
+    "gone_at", "tasks", "processes", "log",
 )  # fmt: skip  # as they stand in a row
 
 
@@ -23,13 +23,14 @@ def row_of(beat: Heartbeat) -> Sequence[str | int | None]:
         beat.worker, beat.host, beat.pid, queues, beat.slots, beat.running, beat.version,
         ms(beat.started_at), ms(beat.seen_at), ms(beat.gone_at),
         as_json(beat.tasks), as_json(processes) if any(processes) else None,
+        _log_as_json(beat.log),
     )  # fmt: skip  # in the order of `COLUMNS`
 
 
 def heartbeat_of(row: Sequence[Any]) -> Heartbeat:
     """The heartbeat of a row of `COLUMNS`."""
     (worker, host, pid, queues, slots, running, version, started_at, seen_at, gone_at,
-     tasks, processes) = row  # fmt: skip  # as above
+     tasks, processes, log) = row  # fmt: skip  # as above
     most, busy, names = decode(processes) if processes else (0, 0, ())
     return Heartbeat(
         worker=worker,
@@ -46,6 +47,7 @@ def heartbeat_of(row: Sequence[Any]) -> Heartbeat:
         processes=most,
         in_processes=busy if gone_at is None else 0,  # whoever found it dead counts no processes
         process_tasks=tuple(names),
+        log=() if log is None else tuple(_line_of(*line) for line in decode(log)),
     )
 
 
@@ -54,3 +56,14 @@ def served(call: Claim, beats: Iterable[Heartbeat]) -> frozenset[str] | None:
     found = [call.queues, *(beat.queues for beat in beats if beat.is_alive(call.now))]
     named = [queues for queues in found if queues is not None]
     return frozenset().union(*named) if len(named) == len(found) else None
+
+
+def _log_as_json(log: Sequence[LogLine]) -> str | None:
+    """Lines as `[service, milliseconds, level, text]`; most workers have none."""
+    if not log:
+        return None
+    return as_json([(each.service, ms(each.at), each.level, each.text) for each in log])
+
+
+def _line_of(service: str, at: int, level: str, text: str) -> LogLine:
+    return LogLine(service, instant(at), level, text)

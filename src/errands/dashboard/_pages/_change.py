@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict
+from datetime import UTC
 from typing import cast
 
-from .._changes import MOST, STATES, Do, Wanted, number_of
+from .._changes import MOST, STATES, TEXTS, TIMES, Do, Wanted, number_of
 from .._markup import Markup, h, join
 from .._parts import facts, hidden, job_rows, nothing, number
 from .._visit import Page, Visit
 
+TITLES = {"since": "Added since", "until": "Added until"}
 SHOWN = 5  # of those that are meant
 
 
@@ -27,19 +30,26 @@ async def change_page(visit: Visit) -> Page:
     n = await number_of(visit.errands, do, wanted, await visit.counts())
     if not n:
         return Page(title, nothing(f"There is no job to {do} that matches."))
-    jobs = await visit.errands.jobs(
-        states=wanted.states(do), queue=wanted.queue or None, task=wanted.task or None,
-        key=wanted.key or None, group=wanted.group or None, text=wanted.text or None, limit=SHOWN,
-    )  # fmt: skip  # a call
-    named = {name: value for name, value in asdict(wanted).items() if value and name != "state"}
+    jobs = await visit.errands.jobs(states=wanted.states(do), limit=SHOWN, **wanted.asked())
+    named = {TITLES.get(name, name.capitalize()): value for name, value in _named(wanted)}
     states = " or ".join(wanted.states(do))
     told = f"more than {number(MOST)}" if n > MOST and named else number(n)
     body = join(
-        facts([("State", states), *((name.capitalize(), h.bdi(v)) for name, v in named.items())]),
+        facts([("State", states), *((title, h.bdi(value)) for title, value in named.items())]),
         _ask(visit, do, f"{do.capitalize()} {told}", all="yes", **asdict(wanted)),
         h.section(h.h2("The newest of them"), job_rows(visit, jobs)),
     )
     return Page(title, body)
+
+
+def _named(wanted: Wanted) -> Iterator[tuple[str, str]]:
+    """What is asked for beside the state, as it is to be read; a time that is none is not."""
+    asked = wanted.asked()
+    for name, value in asdict(wanted).items():
+        if name in TIMES and asked[name] is not None:
+            yield name, f"{asked[name].astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+        elif name in TEXTS and value:
+            yield name, value
 
 
 async def _selected(visit: Visit, do: Do, ids: list[str]) -> Markup:
@@ -56,6 +66,6 @@ def _ask(visit: Visit, do: Do, label: str, *fields: Markup, **values: str) -> Ma
         hidden(back=visit.link("jobs"), **values),
         h.button(label, cls="main"),
         " ",
-        h.a("No", href=visit.link("jobs", state=values.get("state"))),
+        h.a("Back", href=visit.link("jobs", state=values.get("state"))),
         method="post", action=visit.link(f"do/{do}"), cls="ask",
     )  # fmt: skip  # a form

@@ -50,6 +50,7 @@ async def job_page(visit: Visit) -> Page:
         h.div(
             job_badge(job, visit.now), h.code(job.id, cls="quiet"), _buttons(visit, job), cls="head"
         ),
+        _reason(visit, job, secrets),
         progress(job, visit.redaction) if job.progress else None,
         await _why(visit, job) if job.state is State.QUEUED else None,
         section("Time", lifeline(job, visit.now), _times(visit, job)),
@@ -62,6 +63,14 @@ async def job_page(visit: Visit) -> Page:
         section("Kept", _kept(visit, job)),
     )
     return Page(job.task, body, live=None if job.is_final else 2)
+
+
+def _reason(visit: Visit, job: Job, secrets: Sequence[str]) -> Markup | None:
+    """Why it failed, where one looks first."""
+    if job.state is not State.FAILED or not job.error:
+        return None
+    said = visit.redaction.text(reason_of(job.error), secrets)
+    return h.p(h.bdi(clipped(said, 300)), cls="error")
 
 
 async def attempt_text(visit: Visit) -> str | None:

@@ -5,21 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from errands import Job, State
 
-from .._changes import STATES
+from .._changes import STATES, TEXTS, TIMES, Wanted, instant
 from .._glance import Counts
 from .._markup import Child, Markup, h, join
 from .._parts import field, hidden, job_rows, nothing, number
 from .._visit import Page, Visit
 
 SIZE = 50  # jobs on a page
-ASKED = ("text", "task", "queue", "key", "group")  # as `Errands.jobs` calls them
-FIELDS = (*ASKED, "since", "until")
-BEYOND = "{:012x}-7000-8000-000000000000"  # no id of an earlier millisecond sorts above it
+FIELDS = (*TEXTS, *TIMES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,38 +47,18 @@ async def jobs_page(visit: Visit) -> Page:
 
 async def look(visit: Visit) -> Found:
     """The jobs of this page."""
-    query = visit.query
-    until, since = instant(query.get("until")), instant(query.get("since"))
-    bounds = [query.get("before"), None if until is None else id_at(until)]
-    before = min([bound for bound in bounds if bound is not None], default=None)
-    jobs = await visit.errands.jobs(**wanted(query), before=before, limit=SIZE + 1)
-    if since is not None:  # ids sort by time: what comes after the first that is older is older
-        jobs = [job for job in jobs if job.id >= id_at(since)]
+    before = visit.query.get("before")
+    jobs = await visit.errands.jobs(**wanted(visit.query), before=before, limit=SIZE + 1)
     return Found(jobs[:SIZE], jobs[SIZE - 1].id if len(jobs) > SIZE else None)
 
 
 def wanted(query: Mapping[str, str]) -> dict[str, Any]:
-    """What is to be asked of `Errands.jobs`; a state that there is not matches all."""
-    asked: dict[str, Any] = {name: query.get(name) for name in ASKED}
+    """What is to be asked of `Errands.jobs`; a state or a time that there is not matches all."""
+    times = {name: text for name, text in query.items() if name not in TIMES or instant(text)}
+    asked = Wanted.of(times).asked()
     with suppress(ValueError):
         asked["states"] = [State(query.get("state", ""))]
     return asked
-
-
-def instant(text: str | None) -> datetime | None:
-    """What a field for a time holds, in UTC; `None` if that is no time."""
-    if not text:
-        return None
-    with suppress(ValueError):
-        found = datetime.fromisoformat(text)
-        return found.replace(tzinfo=UTC) if found.tzinfo is None else found
-    return None
-
-
-def id_at(moment: datetime) -> str:
-    """The first id that a job can have that is added at this moment: they are UUIDv7."""
-    text = BEYOND.format(max(round(moment.timestamp() * 1000), 0))
-    return f"{text[:8]}-{text[8:]}"
 
 
 def tabs(visit: Visit, counts: Counts | None) -> Markup:
@@ -156,14 +133,13 @@ def selection(visit: Visit, jobs: list[Job]) -> Markup:
                 formmethod="get", cls="small",
             )
         )  # fmt: skip  # a call
-    can_say = not {"since", "until"} & set(visit.query)  # a query knows no time
-    asked = {name: visit.query.get(name) for name in (*ASKED, "state")}
+    asked = {name: visit.query.get(name) for name in (*FIELDS, "state")}
     matching = [h.a(f"{do} all", href=visit.link("change", do=do, **asked)) for do in dos]
     return h.form(
         hidden(back=visit.here),
         h.div(
             h.span("Selected: ", ticked),
-            h.span("All that match: ", matching) if can_say else None,
+            h.span("All that match: ", matching),
             cls="bulk",
         ),
         job_rows(visit, jobs, is_selecting=True),

@@ -1,12 +1,12 @@
-"""The page Services: which are up, since when, and how often they fell."""
+"""The page Services: which are up, since when, how often they fell, and what they logged."""
 
 from __future__ import annotations
 
-from errands import ServiceState, ServiceStatus
+from errands import LogLine, ServiceState, ServiceStatus
 from errands.errors import reason_of
 
 from .._markup import Child, Markup, h, join
-from .._parts import Column, act, nothing, service_badge, table, took
+from .._parts import Column, act, clipped, nothing, service_badge, table, took, until
 from .._visit import Page, Visit
 
 COLUMNS = (
@@ -27,14 +27,17 @@ async def services_page(visit: Visit) -> Page:
 def _row(visit: Visit, service: ServiceStatus) -> list[Child]:
     return [
         service_badge(service.state),
-        join(_name(visit, service), _remark(visit, service)),
+        join(
+            _name(visit, service), _next(visit, service), _remark(visit, service),
+            _log(visit, service),
+        ),
         took(visit.now - service.since) if service.state is not ServiceState.STOPPED else "",
         str(service.restarts) if service.restarts else "",
         service.worker or "",
         act(visit, "restart", "Start", service=service.name, cls="small")
         if visit.may_act and service.state not in UP
         else "",
-    ]
+    ]  # fmt: skip  # a row
 
 
 def _name(visit: Visit, service: ServiceStatus) -> Markup:
@@ -47,6 +50,12 @@ def _name(visit: Visit, service: ServiceStatus) -> Markup:
     return h.a(service.name, href=jobs, data_row=True)
 
 
+def _next(visit: Visit, service: ServiceStatus) -> Markup | None:
+    if service.starts_at is None:
+        return None
+    return h.span("starts again ", until(service.starts_at, visit.now), cls="line quiet")
+
+
 def _remark(visit: Visit, service: ServiceStatus) -> Markup | None:
     if service.error is None:
         return None
@@ -56,3 +65,20 @@ def _remark(visit: Visit, service: ServiceStatus) -> Markup | None:
         h.pre(h.bdi(visit.redaction.text(service.error[-20_000:]))),
         id=f"error-{service.name}", cls="line",
     )  # fmt: skip  # a call
+
+
+def _log(visit: Visit, service: ServiceStatus) -> Markup | None:
+    """The last line that it logged; opened, all that are known, the newest first."""
+    if not service.log:
+        return None
+    last = clipped(visit.redaction.text(service.log[-1].text), 120)
+    lines = "\n".join(_line(visit, each) for each in reversed(service.log))
+    return h.details(
+        h.summary("log: ", h.bdi(last)), h.pre(h.bdi(lines)), id=f"log-{service.name}",
+        cls="line quiet",
+    )  # fmt: skip  # a call
+
+
+def _line(visit: Visit, line: LogLine) -> str:
+    form = "%H:%M:%S" if line.at.date() == visit.now.date() else "%Y-%m-%d %H:%M:%S"
+    return f"{line.at:{form}}  {line.level:8} {visit.redaction.text(line.text)}"

@@ -445,7 +445,8 @@ def _matches(job: Job, query: Query) -> bool:
         and query.task in (None, job.task)
         and query.key in (None, job.key)
         and query.group in (None, job.group)
-        and (query.before is None or job.id < query.before)
+        and (query.first is None or job.id >= query.first)
+        and (query.end is None or job.id < query.end)
         and (query.text is None or _contains(job, query.text))
     )
 

@@ -21,7 +21,7 @@ from ._orders import TABLE as ORDERS
 from ._waiting import TABLE as WAITS
 
 OLDEST_SERVER = 13
-VERSION = 4  # of the tables below; a change adds a step to `UPGRADES`
+VERSION = 5  # of the tables below; a change adds a step to `UPGRADES`
 # The oldest version of this code whose statements still work on these tables. An upgrade that
 # only adds leaves it, so that old processes may start anew while a deployment is under way.
 WORKS_SINCE = 1
@@ -73,7 +73,7 @@ create table errands_workers (
     worker text collate "C" primary key, host text not null, pid bigint not null, queues text,
     slots bigint not null, running bigint not null, version text not null,
     started_at bigint not null, seen_at bigint not null, gone_at bigint, tasks text,
-    processes text
+    processes text, log text
 );
 {BAD}
 {GROUPS}
@@ -84,7 +84,7 @@ create table errands_workers (
 {HISTORY}
 insert into errands_meta values ('schema', {VERSION}), ('works_since', {WORKS_SINCE});
 """
-LATER_BEATS = {"tasks", "processes"}  # as above, of workers
+LATER_BEATS = {"tasks", "processes", "log"}  # as above, of workers
 NEW = {column.split()[0] for column in LATER_COLUMNS}
 OURS: Mapping[str, Sequence[str]] = {
     "errands_meta": ("name", "value"),
@@ -110,6 +110,7 @@ UPGRADES: Mapping[int, str] = {  # from this version to the next
     + f"{GROUPS} {WAITS} {ORDERS} alter table errands_workers add column tasks text; {HISTORY}"
     + f"{LIMITS} {BAD}",
     3: "alter table errands_workers add column processes text;",
+    4: "alter table errands_workers add column log text;",
 }
 
 LOCK = "select pg_advisory_xact_lock(hashtextextended(%(name)s, 0))"

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from ..._job import Job, State
-from ..._store import Claim, Query
-from .._rows import CHANGING, NAMES, as_job, changed, instant, is_stored, ms, reported
+from ..._store import Claim
+from .._rows import CHANGING, as_job, changed, instant, is_stored, ms, reported
 from .._waits import Saved, are_kept_back, is_kept_back, parents_of
 from ._link import Row, Session
 from ._statements import (
@@ -42,8 +41,6 @@ from ._statements import (
 )
 from ._trail import Trail
 from ._waiting import end, forget, keep_back, locked
-
-BADLY = {State.FAILED, State.CANCELLED}
 
 
 async def claim(trail: Trail, session: Session, calls: list[Claim]) -> list[list[Job]]:
@@ -102,11 +99,6 @@ async def get(session: Session, ids: list[str]) -> list[Job | None]:
     """See `Store.get`."""
     there = {job.id: job for job in await by_id(session, ids)}
     return [there.get(job_id) for job_id in ids]
-
-
-async def find(session: Session, queries: list[Query]) -> list[list[Job]]:
-    """See `Store.find`."""
-    return [await _find(session, query) for query in queries]
 
 
 async def count(session: Session, calls: list[None]) -> list[Mapping[tuple[str, State], int]]:
@@ -215,39 +207,6 @@ async def _ordered(session: Session, jobs: Sequence[Job]) -> tuple[set[int], boo
 
 def _quoted(schema: str) -> str:
     return '"{}"'.format(schema.replace('"', '""'))
-
-
-async def _find(session: Session, query: Query) -> list[Job]:
-    """Those that failed or were cancelled are looked for by state: there are few, as a rule."""
-    parts = [query]
-    if set(query.states) == BADLY:
-        parts = [replace(query, states=[state]) for state in BADLY]
-    found = [as_job(row) for part in parts for row in await _found(session, part)]
-    return sorted(found, key=lambda job: job.id, reverse=True)[: query.limit]
-
-
-async def _found(session: Session, query: Query) -> list[Row]:
-    where, values = ["true"], dict[str, Any](limit=query.limit)
-    if len(set(query.states)) == 1:  # in the words of an index, so that it is known to have them
-        where.append(f"state = '{State(min(query.states))}'")
-    elif query.states:
-        where.append("state = any(%(states)s::text[])")
-        values["states"] = [str(state) for state in query.states]
-    if query.text is not None:
-        where.append("(strpos(payload, %(text)s) > 0 or strpos(history, %(text)s) > 0)")
-        values["text"] = query.text
-    for clause, name, value in (
-        ("queue = %(queue)s", "queue", query.queue),
-        ("task = %(task)s", "task", query.task),
-        ("key = %(key)s", "key", query.key),
-        ("group_name = %(group)s", "group", query.group),
-        ("id < %(before)s", "before", query.before),
-    ):
-        if value is not None:
-            where.append(clause)
-            values[name] = value
-    sql = f"select {NAMES} from errands_jobs where {' and '.join(where)}"
-    return await session.rows(f"{sql} order by id desc limit %(limit)s", values)
 
 
 async def _claim(trail: Trail, session: Session, call: Claim) -> list[Job]:

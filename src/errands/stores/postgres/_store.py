@@ -35,6 +35,7 @@ try:
         _borrowed,
         _children,
         _examined,
+        _finding,
         _groups,
         _history,
         _limits,
@@ -229,7 +230,7 @@ class PostgresStore:
         texts = (query.queue, query.task, query.key, query.group, query.text)
         if any("\0" in (text or "") for text in texts):
             return []
-        return await self._looking.call(_sql.find, query)
+        return await self._looking.call(_finding.find, query)
 
     async def count(self) -> Mapping[tuple[str, State], int]:
         """See `Store.count`."""

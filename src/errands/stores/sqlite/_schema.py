@@ -16,7 +16,7 @@ from . import _groups, _history, _limits, _orders, _schedules, _waiting, _worker
 from ._database import Database
 from ._reading import many, one
 
-VERSION = 5  # of the tables below; a change adds a step to `UPGRADES`
+VERSION = 6  # of the tables below; a change adds a step to `UPGRADES`
 
 FREE = f"""
 create index errands_free on errands_jobs (queue, priority, task, free_at) where {UNFINISHED};
@@ -58,6 +58,7 @@ UPGRADES: Mapping[int, str] = {  # from this version to the next
     + f"{_groups.TABLE} {_waiting.TABLE} {_orders.TABLE}"
     + f"{_history.TABLE} {_limits.INDEXES} {_limits.TABLE} {BAD}",
     4: _workers.AGAIN,
+    5: _workers.AGAIN,  # at first without what services log
 }
 
 

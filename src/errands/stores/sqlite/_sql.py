@@ -165,7 +165,8 @@ def _find(db: Database, query: Query) -> list[Job]:
         ("task = ?", query.task),
         ("key = ?", query.key),
         ("group_name = ?", query.group),
-        ("id < ?", query.before),
+        ("id >= ?", query.first),
+        ("id < ?", query.end),
     ):
         if value is not None:
             where.append(clause)

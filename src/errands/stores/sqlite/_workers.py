@@ -18,7 +18,7 @@ create table if not exists {NAME} (
     worker text primary key, host text not null, pid integer not null, queues text,
     slots integer not null, running integer not null, version text not null,
     started_at integer not null, seen_at integer not null, gone_at integer, tasks text,
-    processes text
+    processes text, log text
 ) without rowid;
 """
 AGAIN = f"drop table {NAME}; {TABLE}"  # with more columns; who lives beats again soon

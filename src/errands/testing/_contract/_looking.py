@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from typing import Any
+
 from errands import Order, Query, State, Store
 
-from ._rows import LATER, NOW, a_claim, ids, job
+from ._rows import LATER, NOW, a_claim, id_at, ids, job
+
+STEP = timedelta(milliseconds=1)
 
 
 class Looking:
@@ -41,6 +46,25 @@ class Looking:
         assert [failed] == await store.find(Query(text="boom's"))
         assert [] == await store.find(Query(text="nobody"))
         assert [] == await store.find(Query(queue="a", task="t2"))
+
+    async def test_jobs_are_found_by_when_they_were_added(self, store: Store) -> None:
+        """From an instant on, and until before another one, as the ids tell; of each state."""
+        instants = [NOW + n * STEP for n in range(6)]
+        jobs = [job(id=id_at(at), added_at=at, group="g") for at in instants]
+        await store.add(jobs)
+        await store.save([each.cancelled(LATER) for each in jobs[::2]])
+        some: dict[str, Any] = {"since": instants[1], "until": instants[5]}
+
+        for query, expected in (
+            (Query(since=instants[4]), [5, 4]), (Query(until=instants[1]), [0]),
+            (Query(**some), [4, 3, 2, 1]), (Query(**some, limit=1), [4]),
+            (Query(**some, before=jobs[3].id), [2, 1]), (Query(**some, group="g"), [4, 3, 2, 1]),
+            (Query(**some, states=[State.QUEUED]), [3, 1]),
+            (Query(**some, states=[State.CANCELLED]), [4, 2]),
+            (Query(**some, states=[State.CANCELLED, State.FAILED]), [4, 2]),
+            (Query(since=instants[5], until=instants[5]), []),
+        ):  # fmt: skip  # a table
+            assert [jobs[n].id for n in expected] == ids(await store.find(query)), query
 
     async def test_jobs_are_counted_by_queue_and_state(self, store: Store) -> None:
         """Whatever is stored."""

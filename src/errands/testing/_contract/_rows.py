@@ -49,6 +49,12 @@ def a_schedule(name: str = "s", **fields: Any) -> Schedule:
     return Schedule(**common | fields)
 
 
+def id_at(at: datetime) -> str:
+    """An id of this millisecond, whatever ids this process has made before."""
+    made, stamp = new_id(at), f"{round(at.timestamp() * 1000):012x}"
+    return f"{stamp[:8]}-{stamp[8:]}{made[13:]}"
+
+
 def ids(jobs: Sequence[Job]) -> list[str]:
     """The ids of jobs, in their order."""
     return [job.id for job in jobs]

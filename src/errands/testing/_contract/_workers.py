@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from errands import Store
+from errands import LogLine, Store
 
 from ._rows import LATER, NOW, a_beat
 
@@ -12,7 +12,8 @@ class Workers:
 
     async def test_a_worker_is_as_it_told_last(self, store: Store) -> None:
         """Every field comes back, and each beat takes the place of the one before."""
-        first = a_beat(queues=("mail", 'ü "q"'), running=3, seen_at=LATER)
+        log = (LogLine("a", NOW, "INFO", 'ü "q"\n\0'), LogLine("b", LATER, "ERROR", ""))
+        first = a_beat(queues=("mail", 'ü "q"'), running=3, seen_at=LATER, log=log)
         second = a_beat("v", queues=(), processes=4, in_processes=2, process_tasks=("t", "ü"))
         assert [] == await store.workers()
         await store.beat(a_beat())

@@ -1,10 +1,10 @@
-"""The SQLite store looks for unfinished jobs, and for bad ends, where there are only those."""
+"""Databases look for few jobs where only those stand, and for many in the order of the ids."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import AsyncIterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +12,32 @@ import pytest
 
 from errands import Job, Query, State, Store, new_id
 from errands.stores import store_at
+from errands.stores.postgres import _finding
 from errands.stores.sqlite import _sql
 
+STEP = timedelta(milliseconds=1)
 UNFINISHED = [State.QUEUED, State.RUNNING]
 
 
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    async with store_at(f"sqlite:///{tmp_path}/errands.db") as store:
+@pytest.fixture(params=["sqlite", "postgres"])
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
+    url = f"sqlite:///{tmp_path}/errands.db"
+    if request.param == "postgres":
+        url = str(request.getfixturevalue("postgres_url"))
+    async with store_at(url) as store:
         yield store
+
+
+def is_met(job: Job, name: str, value: Any) -> bool:
+    match name:
+        case "text":
+            return bool(value in job.payload)
+        case "since":
+            return bool(job.added_at >= value)
+        case "until":
+            return bool(job.added_at < value)
+        case _:
+            return bool(value == getattr(job, name))
 
 
 def make_job(now: datetime, **fields: Any) -> Job:
@@ -32,13 +49,15 @@ async def test_the_same_jobs_are_found_by_every_way(
     store: Store, waiting: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However many wait, of whatever states, queues and tasks, newest first."""
-    monkeypatch.setattr(_sql, "WAITING", waiting)
+    for few in (_sql, _finding):
+        monkeypatch.setattr(few, "WAITING", waiting)
+    monkeypatch.setattr(_finding, "CROWD", waiting)
     now = await store.now()
     every = itertools.product([*State, *State], ("a", "b"), ("t", "u"))
     jobs = [
         make_job(
-            now, state=state, queue=queue, task=task, payload=f'{{"n": "{n}"}}', key=f"k{n}",
-            group=f"g{n % 3}",
+            now + n * STEP, state=state, queue=queue, task=task, payload=f'{{"n": "{n}"}}',
+            key=f"k{n}", group=f"g{n % 3}",
         )
         for n, (state, queue, task) in enumerate(every)
     ]  # fmt: skip  # a call
@@ -47,6 +66,8 @@ async def test_the_same_jobs_are_found_by_every_way(
         {}, {"queue": "a"}, {"task": "t", "queue": "b"}, {"key": "k1"}, {"key": "k8"},
         {"group": "g1"}, {"group": "g1", "queue": "a"},
         {"text": '"1'}, {"queue": "a", "text": "none"},
+        {"since": now + 5 * STEP}, {"until": now + 5 * STEP, "queue": "a"},
+        {"since": now + 3 * STEP, "until": now + 30 * STEP, "group": "g1"},
     ]  # fmt: skip  # a list
 
     for states, wanted in itertools.product(
@@ -68,10 +89,7 @@ async def test_the_same_jobs_are_found_by_every_way(
             job.id
             for job in sorted(jobs, key=lambda job: job.id, reverse=True)
             if (not states or job.state in states)
-            and all(
-                value in job.payload if name == "text" else value == getattr(job, name)
-                for name, value in wanted.items()
-            )
+            and all(is_met(job, name, value) for name, value in wanted.items())
         ]
         found = await store.find(Query(states=states, **wanted))
         assert expected == [job.id for job in found], (states, wanted)
