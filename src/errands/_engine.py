@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
@@ -108,10 +109,10 @@ class Engine(Intake):
         """
         require_open()
         loop = asyncio.get_running_loop()
-        if self._opened and self._loop is not loop:
+        if self._opened and self._place[0] is not loop:
             raise SetupError("this Errands is open in another event loop; give each loop its own")
         if not self._opened:
-            self._loop, self._room = loop, Room(self._settings.max_queued)
+            self._place, self._room = (loop, os.getpid()), Room(self._settings.max_queued)
             await self._store.__aenter__()
             try:
                 await self.clock.follow(self._store.now)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections import defaultdict
 from collections.abc import Collection, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
@@ -47,7 +48,7 @@ class Intake:
         self._worker: Worker | None = None
         self._historian: Historian | None = None
         self._opened = 0
-        self._loop: asyncio.AbstractEventLoop | None = None  # the one it was opened in
+        self._place: tuple[asyncio.AbstractEventLoop | None, int] = None, 0  # where it was opened
         self._strays: set[asyncio.Task[None]] = set()
         self._watchers: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
 
@@ -60,12 +61,22 @@ class Intake:
             SetupError: in another event loop than the one it was opened in.
         """
         store = self._store_anywhere
-        if asyncio.get_running_loop() is not self._loop:
+        if self._loop_elsewhere is not None:
             raise SetupError(
                 "this Errands is open in another event loop, as of the application around this "
                 "thread: here `await errands.add_task(…)` works, and nothing else"
             )
         return store
+
+    @property
+    def _loop_elsewhere(self) -> asyncio.AbstractEventLoop | None:
+        """The event loop that it was opened in, if that is another one of this process.
+
+        That of a process which was forked from ours is nobody's: there the store refuses by itself.
+        """
+        loop, process = self._place
+        is_here = asyncio.get_running_loop() is loop or os.getpid() != process
+        return loop if self._opened and not is_here else None
 
     @property
     def _store_anywhere(self) -> Store:
@@ -122,7 +133,7 @@ class Intake:
 
         In another event loop, as a plain function in a thread may have one, it is done in ours.
         """
-        if self._opened and asyncio.get_running_loop() is not (ours := self._loop) and ours:
+        if (ours := self._loop_elsewhere) is not None:
             there = asyncio.run_coroutine_threadsafe(self.add(jobs, on_conflict), ours)
             return await asyncio.wrap_future(there)
         if not self._room.is_bounded:
