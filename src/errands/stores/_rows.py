@@ -34,8 +34,6 @@ UNFINISHED = "state in ('queued', 'running')"
 FINISHED = "state in ('done', 'failed', 'cancelled')"
 STATES = {str(state): state for state in State}
 
-INSTANTS = ("added_at", "due_at", "free_at", "started_at", "finished_at")
-
 NOTHING = (None,) * len(RARE)
 
 decode = msgspec.json.Decoder().decode
@@ -54,15 +52,17 @@ def as_job(row: Sequence[Any]) -> Job:
 
 def job_of(frequent: Sequence[Any], rare: Sequence[Any] | None) -> Job:
     """The job of what is `FREQUENT` of it, and of what is `RARE`, if there is any."""
-    values = dict(zip(FREQUENT, frequent, strict=True))
-    values["state"] = STATES[values["state"]]
-    for name in INSTANTS:
-        values[name] = instant(values[name])
-    progress, history = values["progress"], values["history"]
-    if progress:
-        values["progress"] = Progress(*decode(progress))
-    values["history"] = tuple(_attempt(*each) for each in decode(history)) if history else ()
-    return Job.of(**values, **(_rare(*rare) if rare else {}))
+    (id_, task, payload, queue, priority, key, added_at, due_at, free_at, state, attempt, worker,
+     started_at, finished_at, result, progress, history, version) = frequent  # fmt: skip  # a row
+    return Job.of(
+        id=id_, task=task, payload=payload, queue=queue, priority=priority, key=key,
+        added_at=_instant(added_at), due_at=_instant(due_at), free_at=_instant(free_at),
+        state=STATES[state], attempt=attempt, worker=worker, started_at=instant(started_at),
+        finished_at=instant(finished_at), result=result,
+        progress=Progress(*decode(progress)) if progress else None,
+        history=tuple(_attempt(*entry) for entry in decode(history)) if history else (),
+        version=version, **(_rare(*rare) if rare else {}),
+    )  # fmt: skip  # as above
 
 
 def _rare(
