@@ -140,6 +140,17 @@ def test_every_module_and_name_of_ours_exists(name: str) -> None:
     assert [] == missing
 
 
+def test_each_benchmark_has_its_numbers_on_the_page() -> None:
+    """Below its command, where `measuring/readme.py` writes them."""
+    page = text_of("benchmarks/README.md")
+    for script in sorted((ROOT / "benchmarks").glob("*.py")):
+        head = f"`python benchmarks/{script.name}`\n\n```text\n"
+        assert head in page, f"{script.name} has no block"
+        block = page.partition(head)[2].partition("```")[0]
+        first = (script.read_text().partition('"""')[2]).partition("\n")[0]
+        assert block.startswith(first.partition('"""')[0]), f"{script.name} says {first!r}"
+
+
 def is_there(dotted: str) -> bool:
     """Whether a module has this name, or the module before the last dot has it."""
     module, _, last = dotted.rpartition(".")
