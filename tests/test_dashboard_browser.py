@@ -7,6 +7,7 @@ pictures of the documentation.
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -193,6 +194,21 @@ def test_a_page_can_be_told_to_stay_as_it_is(shop: Server) -> None:
         visited.page.clock.run_for(20_000)
 
         assert [] == asked
+
+
+def test_an_update_swallows_no_click(shop: Server) -> None:
+    """Between press and release a page stays as it is."""
+    with visit(shop) as visited:
+        visited.go("jobs")
+        page = visited.page
+        page.locator("[data-row]").first.hover()
+        assert page.evaluate("isBusy()") is False
+        page.mouse.down()
+        assert page.evaluate("isBusy()") is True
+        page.mouse.up()
+        expect(page).not_to_have_url(re.compile(r"/jobs$"))
+
+        visited.require_peace()
 
 
 def test_jobs_are_filtered(shop: Server) -> None:

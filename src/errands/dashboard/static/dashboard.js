@@ -14,6 +14,7 @@ function isBusy() {
   return document.hidden || live?.getAttribute("aria-pressed") === "false"
     || at?.matches("input:not([type=checkbox]), select, textarea")
     || document.querySelector("[name=id]:checked, dialog[open]")
+    || main().matches(":active") // a click is not over yet: an update would swallow it
     || !getSelection().isCollapsed;
 }
 
