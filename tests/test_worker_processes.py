@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import signal
+import socket
+import sys
 import time
 from pathlib import Path
 
@@ -13,6 +16,7 @@ from server_driver import wait_until
 from worker_driver import Command, Workplace
 
 from errands import Outcome, State
+from errands.cli._child import Child
 
 TRIES = 4  # of a measurement, on a machine that may have other work
 
@@ -138,11 +142,27 @@ def test_a_signal_to_all_of_them_drains_as_well(place: Workplace) -> None:
         place.gate.unlink(missing_ok=True)
         with place.working(processes=2) as worker:
             busy_child(place)
+            worker.wait_for(", slots ", times=2)  # the idle one may not have told its parent yet
             os.killpg(worker.pid, by)
             worker.wait_for(": drained")
             place.open_gate()
             assert 0 == worker.wait()
         assert {State.DONE} == {job.state for job in place.jobs().values()}
+
+
+async def test_a_child_that_has_told_nothing_yet_is_asked_to_stop() -> None:
+    """And not killed: it may have begun to work just now."""
+    code = "import signal, sys; signal.signal(15, lambda *_: sys.exit(7)); print(1); signal.pause()"
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-u", "-c", code, stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    ours, theirs = socket.socketpair()
+    with theirs:
+        child = Child(process, ours)
+        await process.stdout.readline()
+        child.stop()
+        assert 7 == await child.ended()
 
 
 def test_what_does_not_end_in_time_goes_back(place: Workplace) -> None:

@@ -17,6 +17,7 @@ from ._report import Report, decode
 
 logger = logging.getLogger("errands.worker")
 
+BEGINNING = 5.0  # seconds that one which has told nothing yet gets to end
 FRESH = 3.0  # seconds for which a report counts
 
 
@@ -73,14 +74,13 @@ class Child:
         return is_fresh and self.report is not None and self.report.ready
 
     def stop(self) -> None:
-        """Ask it to stop, and end it if it takes too long; or if it has not started to work."""
+        """Ask it to stop, and end it if it takes too long.
+
+        One that has not begun to work does not hear that, and ends by it.
+        """
         self.is_asked = True
-        if self.report is None:
-            self.kill()
-            return
         self._send(signal.SIGTERM)
-        seconds = longest_end(self.report.grace)
-        self._deadline = asyncio.get_running_loop().call_later(seconds, self._kill_late)
+        self._end_within(BEGINNING if self.report is None else longest_end(self.report.grace))
 
     def kill(self) -> None:
         """End it at once."""
@@ -98,6 +98,11 @@ class Child:
             await self._listening
         return status
 
+    def _end_within(self, seconds: float) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._deadline = asyncio.get_running_loop().call_later(seconds, self._kill_late)
+
     def _kill_late(self) -> None:
         logger.error("worker process %d does not end, and is killed", self.pid)
         self.kill()
@@ -107,6 +112,8 @@ class Child:
         try:
             while text := await reader.readline():
                 self.report, self._heard = decode(text), time.monotonic()
+                if self.is_asked and not self.has_told.is_set():  # it had just begun to work
+                    self._end_within(longest_end(self.report.grace))
                 self.has_told.set()
         except ConnectionError:  # it was killed with something unread
             return
