@@ -16,7 +16,7 @@ from ._supervisor import Patience
 
 logger = logging.getLogger("errands.worker")
 
-Outcome = tuple[Run, Job]
+Ended = tuple[Run, Job]  # a run, and its job as it is to be saved
 
 
 class Outcomes:
@@ -39,7 +39,7 @@ class Outcomes:
         """Wait for none yet."""
         self._store, self._clock, self._patience = store, clock, patience
         self._settled, self._told = settled, told
-        self._waiting: list[Outcome] = []
+        self._waiting: list[Ended] = []
         self._news = asyncio.Event()
 
     def add(self, run: Run, job: Job) -> None:
@@ -63,7 +63,7 @@ class Outcomes:
                 self._settled(run, job, is_stored)
             await self._cancel_asked([job for (_, job), is_stored in stored if is_stored])
 
-    async def _stored(self, ended: Sequence[Outcome]) -> list[tuple[Outcome, bool]]:
+    async def _stored(self, ended: Sequence[Ended]) -> list[tuple[Ended, bool]]:
         """The outcomes as they were saved, and whether each of them was."""
         try:
             saved = await self._saved([job for _, job in ended])
@@ -71,7 +71,7 @@ class Outcomes:
             return [await self._stored_alone(run, job) for run, job in ended]
         return [((run, job), job.id in saved) for run, job in ended]
 
-    async def _stored_alone(self, run: Run, job: Job) -> tuple[Outcome, bool]:
+    async def _stored_alone(self, run: Run, job: Job) -> tuple[Ended, bool]:
         """What no store can keep has failed: it must not end the worker and all that runs there."""
         try:
             return (run, job), job.id in await self._saved([job])
