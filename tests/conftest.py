@@ -54,10 +54,14 @@ def postgres_url(postgres: PostgresServer) -> str:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a test on each kind of store; what is of the frameworks, on those that start at once."""
+    """Run a test on each kind of store, or those that its module names as `STORES`.
+
+    What is of the frameworks is run on those that start at once.
+    """
     if "url" in metafunc.fixturenames and _is_shared(metafunc):
         is_of_a_door = metafunc.module.__name__.startswith(DOORS)
-        metafunc.parametrize("url", KINDS[:2] if is_of_a_door else KINDS, indirect=True)
+        kinds = KINDS[:2] if is_of_a_door else getattr(metafunc.module, "STORES", KINDS)
+        metafunc.parametrize("url", kinds, indirect=True)
 
 
 def _is_shared(metafunc: pytest.Metafunc) -> bool:
@@ -72,6 +76,12 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "postgres":
         return str(request.getfixturevalue("postgres_url"))
     return "memory:" if request.param == "memory" else f"sqlite:///{tmp_path}/errands.db"
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> str:
+    """The URL of an empty store in a file."""
+    return f"sqlite:///{tmp_path}/errands.db"
 
 
 @pytest.fixture

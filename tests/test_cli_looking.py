@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import re
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 from cli_driver import (
@@ -30,18 +29,7 @@ from errands.stores import store_at
 
 SECRET = '{"address":"a@b.c","token":"tok-12345","smtp":{"password":"p4ss-w0rd","port":25}}'
 
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """An empty store that other processes see."""
-    if request.param == "postgres":
-        return str(request.getfixturevalue("postgres_url"))
-    return f"sqlite:///{tmp_path}/errands.db"
-
-
-@pytest.fixture
-def file(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path}/errands.db"
+STORES = ("sqlite", "postgres")  # that other processes see
 
 
 # Jobs

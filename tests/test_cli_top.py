@@ -23,18 +23,7 @@ from errands.stores import store_at
 
 ALT = "\x1b[?1049h"  # the terminal's other screen, which leaves what was there before
 
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """An empty store that other processes see."""
-    if request.param == "postgres":
-        return str(request.getfixturevalue("postgres_url"))
-    return f"sqlite:///{tmp_path}/errands.db"
-
-
-@pytest.fixture
-def file(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path}/errands.db"
+STORES = ("sqlite", "postgres")  # that other processes see
 
 
 def queue(name: str, number: int = 1) -> QueueView:
