@@ -9,20 +9,20 @@ import sys
 import traceback
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
 import psycopg
 import pytest
+from due_jobs import NOW, job
 from postgres_server import PostgresServer
 
-from errands import Claim, Errands, Job, Limit, Limits, Query, State, new_id
+from errands import Claim, Errands, Limit, Limits, Query, State
 from errands.errors import NotAStore, SchemaTooNew, SetupError, StoreUnavailable
 from errands.stores import store_at
 from errands.stores.postgres import PostgresStore, _link, _schema, _statements
 
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
 LEASE = timedelta(seconds=60)
 
 
@@ -30,15 +30,6 @@ LEASE = timedelta(seconds=60)
 async def store(postgres_url: str) -> AsyncIterator[PostgresStore]:
     async with PostgresStore(postgres_url) as store:
         yield store
-
-
-def job(**fields: Any) -> Job:
-    """A job that is due now, but for what `fields` say."""
-    common: dict[str, Any] = {
-        "id": new_id(NOW), "task": "t", "payload": "{}", "due_at": NOW, "free_at": NOW,
-        "added_at": NOW,
-    }  # fmt: skip  # a row
-    return Job(**common | fields)
 
 
 def a_claim(**fields: Any) -> Claim:

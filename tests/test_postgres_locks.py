@@ -5,19 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import psycopg
 import pytest
+from due_jobs import NOW, job
 from patience import eventually, soon
 from postgres_server import PostgresServer
 
-from errands import Claim, Job, State, new_id
+from errands import Claim, State
 from errands._job import WAITING
 from errands.stores.postgres import PostgresStore
 
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
 LATER = NOW + timedelta(seconds=9)
 Connection = psycopg.AsyncConnection[tuple[Any, ...]]
 
@@ -26,15 +26,6 @@ Connection = psycopg.AsyncConnection[tuple[Any, ...]]
 async def store(postgres_url: str) -> AsyncIterator[PostgresStore]:
     async with PostgresStore(postgres_url) as store:
         yield store
-
-
-def job(**fields: Any) -> Job:
-    """A job that is due now, but for what `fields` say."""
-    common: dict[str, Any] = {
-        "id": new_id(NOW), "task": "t", "payload": "{}", "due_at": NOW, "free_at": NOW,
-        "added_at": NOW,
-    }  # fmt: skip  # a row
-    return Job(**common | fields)
 
 
 @asynccontextmanager

@@ -9,19 +9,18 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import timedelta
 
 import psycopg
 import pytest
+from due_jobs import NOW, job
 from patience import eventually, soon
 from postgres_server import PostgresServer, running_server
 
-from errands import Claim, Errands, Job, Query, State, new_id
+from errands import Claim, Errands, Query, State
 from errands.errors import StoreUnavailable
 from errands.stores.postgres import PostgresStore, _presence
 
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
 LEASE = timedelta(seconds=60)
 LONG = 10  # seconds, an upper bound that is never reached
 
@@ -33,15 +32,6 @@ async def two(postgres_url: str) -> AsyncIterator[Two]:
     """Two handles on the same tables, as two processes have them."""
     async with PostgresStore(postgres_url) as one, PostgresStore(postgres_url) as other:
         yield one, other
-
-
-def job(**fields: Any) -> Job:
-    """A job that is due now, but for what `fields` say."""
-    common: dict[str, Any] = {
-        "id": new_id(NOW), "task": "t", "payload": "{}", "due_at": NOW, "free_at": NOW,
-        "added_at": NOW,
-    }  # fmt: skip  # a row
-    return Job(**common | fields)
 
 
 def a_claim(worker: str = "w", limit: int = 10) -> Claim:

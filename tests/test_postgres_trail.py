@@ -3,26 +3,16 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import timedelta
 
 import pytest
+from due_jobs import NOW, job
 
-from errands import Claim, Job, new_id
+from errands import Claim, Job
 from errands.stores.postgres import PostgresStore, _trail
 from errands.stores.postgres._trail import MANY, PAUSE, SHARE, Trail
 
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
-
-
-def job(**fields: Any) -> Job:
-    """A job that is due now, but for what `fields` say."""
-    common: dict[str, Any] = {
-        "id": new_id(NOW), "task": "t", "payload": "{}", "due_at": NOW, "free_at": NOW,
-        "added_at": NOW,
-    }  # fmt: skip  # a row
-    return Job(**common | fields)
 
 
 def a_claim(limit: int, tasks: tuple[str, ...] = ("t",)) -> Claim:

@@ -12,15 +12,16 @@ import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import apsw
 import pytest
+from due_jobs import NOW, job
 from patience import eventually, soon
 
-from errands import Claim, Errands, Job, Query, State, new_id
+from errands import Claim, Errands, Job, Query, State
 from errands.errors import (
     JobExists,
     NotAStore,
@@ -35,7 +36,6 @@ from errands.stores.sqlite._database import Database
 from errands.stores.sqlite._drivers import connected
 from errands.testing import drain
 
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
 LEASE = timedelta(seconds=60)
 LONG = 10  # seconds, an upper bound that is never reached
 
@@ -56,15 +56,6 @@ def path(tmp_path: Path) -> Path:
 async def store(path: Path) -> AsyncIterator[SQLiteStore]:
     async with SQLiteStore(f"sqlite:///{path}") as store:
         yield store
-
-
-def job(**fields: Any) -> Job:
-    """A job that is due now, but for what `fields` say."""
-    common: dict[str, Any] = {
-        "id": new_id(NOW), "task": "t", "payload": "{}", "due_at": NOW, "free_at": NOW,
-        "added_at": NOW,
-    }  # fmt: skip  # a row
-    return Job(**common | fields)
 
 
 def a_claim(worker: str = "w", limit: int = 10) -> Claim:
