@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,17 @@ import pytest
 from patience import eventually
 from unreliable_store import Fault, UnreliableStore
 
-from errands import Errands, Schedule, State, Store, cron, every
+from errands import (
+    Errands,
+    Job,
+    OnConflict,
+    Query,
+    Schedule,
+    State,
+    Store,
+    cron,
+    every,
+)
 from errands.errors import (
     DuplicateSchedule,
     NotSerializable,
@@ -157,6 +167,47 @@ async def test_an_hour_passes_in_less_than_a_second(place: Place) -> None:
 
     assert [("tick", 60.0 * n) for n in range(1, 60 * len(took) + 1)] == place.ran
     assert 1 > min(took)
+
+
+class LateAnswers(MemoryStore):
+    """One that is asked for jobs when a jump has made a tick due, and answers once it is added."""
+
+    is_late = has_added = False
+
+    async def find(self, query: Query) -> list[Job]:
+        """Those of before the addition, told after it."""
+        found, was_late, self.is_late = await super().find(query), self.is_late, False
+        if was_late:
+            await eventually(True, lambda: self.has_added)
+            await asyncio.sleep(0.02)  # the scheduler has nothing to do any more
+        return found
+
+    async def add(self, jobs: Sequence[Job], on_conflict: OnConflict = "keep") -> list[Job]:
+        """Add them, and note it."""
+        added = await super().add(jobs, on_conflict)
+        self.has_added = True
+        return added
+
+
+async def test_a_drain_does_not_believe_an_answer_that_is_older_than_a_tick(
+    clock: JumpingClock,
+) -> None:
+    """The tick's job was added after the store was read, and before it was asked who adds."""
+    store, ends = LateAnswers(), asyncio.Event()
+    errands = Errands(store, clock=clock)
+
+    @errands.schedule(every(minutes=1))
+    async def work() -> None:
+        await ends.wait()
+
+    async with errands.working():
+        await drain(errands)
+        store.is_late = True
+        clock.jump(60)
+        with pytest.raises(TimeoutError, match="work"):
+            await drain(errands, timeout=0.2)
+        ends.set()
+        await drain(errands)
 
 
 async def test_a_plain_function_is_scheduled_too(clock: JumpingClock) -> None:

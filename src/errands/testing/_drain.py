@@ -30,10 +30,21 @@ async def drain(errands: Errands, timeout: float = 10.0) -> None:
 
 
 async def _unfinished(errands: Errands) -> list[str]:
+    """What is left, as seen at one instant.
+
+    What may still add a job is asked for before the store is read, too: it may add its job after
+    that, and be over before the answer is here.
+    """
+    before = _adding(errands)
     jobs = await errands.jobs(states=[State.QUEUED, State.RUNNING], limit=1000)
     now = errands.now()
     left = [f"{job.task} ({job.state})" for job in jobs if _is_due(job, now)]
-    left += ["a schedule whose time has come"] * errands.is_behind
+    return left + (_adding(errands) or before)
+
+
+def _adding(errands: Errands) -> list[str]:
+    """What runs in this process and may add jobs."""
+    left = ["a schedule whose time has come"] * errands.is_behind
     return left + [f"{errands.pending} local tasks"] * bool(errands.pending)
 
 
