@@ -11,10 +11,12 @@ from ._group import Group
 from ._heartbeat import Heartbeat, LogLine
 from ._history import Sketch, Tally
 from ._hooks import EventName, Hook
-from ._job import Attempt, Job, Outcome, Progress, State, new_id
+from ._ids import new_id
+from ._job import Attempt, Job, Outcome, State
 from ._limit import Limit, Limits, LimitUse, Rate
 from ._moving import Move, move
 from ._order import Order, OrderKind
+from ._progress import Progress
 from ._redaction import Redaction
 from ._retry import Retry
 from ._run import CurrentJob, current_job, progress

@@ -18,7 +18,8 @@ from typing import Any, Literal, Protocol, Self
 from ._group import Group
 from ._heartbeat import Heartbeat
 from ._history import Tally
-from ._job import Job, State, first_id
+from ._ids import first_id
+from ._job import Job, State
 from ._limit import Limits, LimitUse
 from ._order import Order, OrderKind
 from ._schedule import Schedule
