@@ -13,7 +13,7 @@ from ._job import Job
 
 
 class Bag:
-    """The part of `BackgroundTasks` that has what was added; all but `flush` is for the middleware."""
+    """The part of `BackgroundTasks` that has what was added; mostly for the middleware."""
 
     __slots__ = (
         "_engine", "_entries", "_handling", "_has_jobs", "_is_closed", "door", "root", "scope"
