@@ -27,7 +27,7 @@ from . import (
     _waiting,
     _workers,
 )
-from ._lane import Work
+from ._call import Work
 from ._records import Records
 
 FEW = 4  # jobs that are written in no time
