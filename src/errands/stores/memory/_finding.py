@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..._job import Job
-from ..._store import Query
+from ..._query import Query
 
 
 def matches(job: Job, query: Query) -> bool:

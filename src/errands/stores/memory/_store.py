@@ -14,7 +14,8 @@ from ..._clock import local_time
 from ..._group import Group
 from ..._job import NEVER, Job, State
 from ..._limit import LimitUse
-from ..._store import Claim, OnConflict, Query
+from ..._query import Query
+from ..._store import Claim, OnConflict
 from ...errors import UnfitConnection
 from .._beats import served
 from .._bell import Bell, is_news

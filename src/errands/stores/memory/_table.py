@@ -8,9 +8,10 @@ from datetime import datetime
 from heapq import heappush
 
 from ..._job import Job, State
-from ..._store import OnConflict, rival_within
+from ..._store import OnConflict
 from ...errors import JobExists
 from .._bell import Bell
+from .._rivals import rival_within
 from .._rows import is_stored
 from .._waits import are_kept_back, family_of, is_kept_back, new_children, require_kept, settled
 from ._groups import Groups

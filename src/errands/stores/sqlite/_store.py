@@ -12,7 +12,8 @@ from ..._examination import Examination
 from ..._group import Group
 from ..._job import WAITING, Job, State
 from ..._limit import LimitUse
-from ..._store import Claim, OnConflict, Query
+from ..._query import Query
+from ..._store import Claim, OnConflict
 from .._bell import is_news
 from .._waits import wait
 from . import (
