@@ -276,7 +276,7 @@ def test_schedules_are_listed_by_the_store_alone(url: str) -> None:
 
     [tidy] = errands("schedules", "--json", url=url).json
 
-    assert ("tidy", "every 1 h", "on") == (tidy["name"], tidy["spec"], tidy["state"])
+    assert ("tidy", "0 3 29 2 *", "on") == (tidy["name"], tidy["spec"], tidy["state"])
 
 
 def test_services_are_listed_by_the_store_alone(url: str) -> None:
