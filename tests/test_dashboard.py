@@ -635,7 +635,13 @@ async def test_strange_texts_are_harmless(client: AsyncClient, errands: Errands)
     assert "<script>alert(1)</script>\"'&\\u202eevil\\u0000\\ud800" in shown
 
 
-@pytest.mark.parametrize("query", ["text=%00", "before=%00", "key=%ff%fe", "state=%00", "told=<b>"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        "text=%00", "before=%00", "key=%ff%fe", "state=%00", "told=<b>",
+        f"told=retry&n={'9' * 5_000}&left={'9' * 5_000}",
+    ],
+)  # fmt: skip  # a table
 async def test_strange_questions_are_harmless(client: AsyncClient, query: str) -> None:
     """They find nothing, or everything."""
     answer = await client.get(f"jobs?{query}")
@@ -657,6 +663,8 @@ async def test_a_long_traceback_is_shown_in_part(client: AsyncClient, errands: E
     for words in ("Traceback: begin", "ValueError: the end", "980 kB left out", "all of it"):
         assert words in page.text
     assert error == whole.text
+    for place in ("1", "-1", "01", "x", "9" * 5_000):
+        assert 404 == (await client.get(f"jobs/{job.id}/errors/{place}")).status_code
     assert "text/plain; charset=utf-8" == whole.headers["content-type"]
     for path in ("", "jobs", "groups", "errors"):
         assert len((await client.get(path)).text) < 20_000

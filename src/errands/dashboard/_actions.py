@@ -47,7 +47,10 @@ async def act(site: Site, request: Request) -> Response:
     do = ACTIONS[name]
     form = await read_form(request)
     audit(request, name, **_logged(form))
-    told = await do(site, form, str(request.scope[WHO]))
+    try:
+        told = await do(site, form, str(request.scope[WHO]))
+    except ValueError as error:  # a name that nothing can have
+        raise Refused(str(error)) from None
     site.counts.forget()
     return RedirectResponse(back(request, first(form, "back"), told), 303)
 
@@ -98,7 +101,7 @@ async def _again(site: Site, form: Form, who: str) -> Told:
         raise Refused("There is no such job, or no longer.")
     try:
         edited = json.loads(first(form, "arguments"))
-    except ValueError as error:
+    except (RecursionError, ValueError) as error:
         raise Refused(f"The arguments are no JSON: {error}") from None
     if not isinstance(edited, dict):
         raise Refused("The arguments are no JSON object: write { } around them.")
@@ -137,8 +140,8 @@ async def _paused(errands: Errands, form: Form, *, is_paused: bool) -> None:
 async def _slots(site: Site, form: Form, who: str) -> Told:
     """How many jobs a worker runs side by side; empty for as many as it began with."""
     text = first(form, "slots").strip()
-    if text and not (text.isdecimal() and 0 < int(text) <= 10_000):
-        raise Refused(f"{text!r} slots: write a number from 1 to 10000, or nothing.")
+    if text and not (text.isdecimal() and len(text) < 6 and 0 < int(text) <= 10_000):
+        raise Refused(f"{text[:20]!r} slots: write a number from 1 to 10000, or nothing.")
     await site.errands.set_slots(first(form, "worker"), int(text) if text else None)
     return Told("slots")
 

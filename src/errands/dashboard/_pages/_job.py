@@ -77,10 +77,11 @@ async def attempt_text(visit: Visit) -> str | None:
     """The whole text of one attempt's error, `None` if there is none."""
     job = await visit.errands.job(visit.request.path_params["job_id"])
     place = visit.request.path_params["place"]
-    if job is None or place >= len(job.history):
+    attempts = {str(n): attempt for n, attempt in enumerate(job.history)} if job else {}
+    if job is None or place not in attempts:
         return None
     secrets = visit.redaction.secrets(job.payload)
-    return visit.redaction.text(job.history[place].error or "", secrets)
+    return visit.redaction.text(attempts[place].error or "", secrets)
 
 
 def _times(visit: Visit, job: Job) -> Markup:

@@ -85,7 +85,7 @@ def _tab(
             ),
             cls="count",
         )
-    link = visit.changed(state=state, before=None, told=None)
+    link = visit.changed(state=state, before=None)
     return h.a(label, there, href=link, aria_current="page" if is_here else None)
 
 
