@@ -20,7 +20,7 @@ async def services_page(visit: Visit) -> Page:
     """See the module."""
     services = await visit.errands.services()
     if not services:
-        return Page("Services", nothing("There are no services."))
+        return Page("Services", nothing("There are no services."), live=5)
     return Page("Services", table(COLUMNS, (_row(visit, each) for each in services)), live=2)
 
 
