@@ -14,12 +14,19 @@ from errands import Errands, every
 from errands.dashboard import dashboard
 from errands.starlette import setup_errands
 
+LONG = 120 * "w"
 errands = Errands("memory:", grace=1)
 
 
 @errands.task
 async def later() -> None:
     """What is added for a day that does not come."""
+
+
+@errands.task(name=f"{LONG}.{LONG}")
+async def fail() -> None:
+    """What fails with a word that no line breaks."""
+    raise RuntimeError(20 * LONG)
 
 
 @errands.schedule(every(seconds=1), name="tick")
@@ -39,6 +46,14 @@ async def add(request: Request) -> Response:
     return HTMLResponse(job.id)
 
 
+async def add_long(request: Request) -> Response:
+    """The id of a job of which every name is long, when it has failed."""
+    job = await errands.options(queue=LONG, key=LONG, group=LONG).add_task(fail)
+    async for each in errands.events(job):
+        job = each
+    return HTMLResponse(job.id)
+
+
 async def login(request: Request) -> Response:
     """A page that is none of the dashboard."""
     return HTMLResponse('<!doctype html><main id="main"><h1>Log in</h1></main>')
@@ -47,6 +62,7 @@ async def login(request: Request) -> Response:
 app = Starlette(
     routes=[
         Route("/add", add),
+        Route("/add-long", add_long),
         Route("/login", login),
         Mount("/errands", dashboard(errands, allow=allow)),
     ]

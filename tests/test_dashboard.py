@@ -454,6 +454,50 @@ async def test_queues_show_their_depth(client: AsyncClient, errands: Errands) ->
     assert ["a 1 1 20 s 1 queued Pause", "b 2 30 s 2 queued Pause"] == rows_of(answer)
 
 
+async def test_of_many_queues_the_deepest_are_shown(client: AsyncClient, errands: Errands) -> None:
+    """And those that are paused; the filter has them named, and not chosen from."""
+    names = [f"queue-{n:03}" for n in range(300)]
+    await keep(errands, *(job_of(errands, queue=name) for name in names))
+    await keep(errands, *(job_of(errands, queue="deep") for _ in range(2)))
+    await errands.pause("queue-299")
+
+    for page, most in (("", 12), ("queues", 100)):
+        rows = rows_of(answer := await client.get(page))
+        assert most == len(rows)
+        assert rows[0].startswith("deep 2")
+        assert rows[-1].startswith("queue-299 paused")
+        assert f"{301 - most} more, less deep" in answer.text
+    assert '<input type="text" name="queue"' in (await client.get("jobs")).text
+    assert ["queue-150"] == [job.queue for job in await errands.jobs(queue="queue-150")]
+
+
+async def test_slots_in_use_are_those_of_the_jobs_that_run(url: str) -> None:
+    """What a worker says of itself is some seconds old."""
+    errands, is_over = Errands(url, grace=1, slots=3), asyncio.Event()
+
+    @errands.task(name="wait")
+    async def wait() -> None:
+        await is_over.wait()
+
+    async with errands.working(), visitor(errands) as client:
+        await eventually(1, lambda: _number_of_workers(errands))
+        jobs = await errands.add_tasks([(wait,), (wait,)])
+        for job in jobs:
+            await soon_running(errands, job.id)
+
+        assert "2 of 3 slots in use" in text_of(await client.get(""))
+        assert "2 of 3" in rows_of(await client.get("workers"))[0]
+        is_over.set()
+
+
+async def soon_running(errands: Errands, job_id: str) -> None:
+    async def is_running() -> bool:
+        job = await errands.job(job_id)
+        return job is not None and job.state is State.RUNNING
+
+    await eventually(True, is_running)
+
+
 async def test_queues_show_which_limits_hold(url: str) -> None:
     """How many run of how many, and how many are kept back; those that keep back most first."""
     errands = Errands(url, grace=0)

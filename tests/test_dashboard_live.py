@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from live_server import Server, environment
 from playwright.sync_api import expect
-from test_dashboard_browser import CHROMIUM, PATIENCE, Visit, visit
+from test_dashboard_browser import CHROMIUM, DESK, PATIENCE, PHONE, Visit, visit
 
 pytestmark = [
     pytest.mark.slow,
@@ -82,9 +82,7 @@ def test_who_walks_by_tab_is_left_where_they_are(site: Server) -> None:
         visited.require_peace()
 
 
-@pytest.mark.parametrize(
-    ("path", "field"), [("jobs", "[name=text]"), ("workers", "[name=slots]")]
-)
+@pytest.mark.parametrize(("path", "field"), [("jobs", "[name=text]"), ("workers", "[name=slots]")])
 def test_what_was_written_is_not_lost(site: Server, path: str, field: str) -> None:
     """Also while somebody looks elsewhere before they go on."""
     with visit(site) as visited:
@@ -122,6 +120,21 @@ def test_a_page_that_has_ended_is_not_called_live(site: Server) -> None:
         change(visited, "cancel", job)
         expect(page.locator("main > .head .badge")).to_have_text("cancelled", timeout=PATIENCE)
         expect(page.locator("#live")).not_to_be_visible()
+
+        visited.require_peace()
+
+
+@pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
+def test_no_page_is_wider_than_the_screen(site: Server, size: dict[str, int]) -> None:
+    """However long names and errors are, of which no word can be broken."""
+    with visit(site, viewport=size) as visited:
+        page = visited.page
+        job = page.request.get(f"{visited.base}/add-long").text()
+        group = f"groups?group={'w' * 120}"
+        for path in ("", "jobs", f"jobs/{job}", "groups", group, "errors", "queues"):
+            visited.go(path)
+            expect(page.locator("main")).to_contain_text("wwww")
+            assert size["width"] == page.evaluate("document.documentElement.scrollWidth"), path
 
         visited.require_peace()
 

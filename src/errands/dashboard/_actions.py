@@ -47,10 +47,7 @@ async def act(site: Site, request: Request) -> Response:
     do = ACTIONS[name]
     form = await read_form(request)
     audit(request, name, **_logged(form))
-    try:
-        told = await do(site, form, str(request.scope[WHO]))
-    except ValueError as error:  # a name that nothing can have
-        raise Refused(str(error)) from None
+    told = await do(site, form, str(request.scope[WHO]))
     site.counts.forget()
     return RedirectResponse(back(request, first(form, "back"), told), 303)
 
@@ -134,7 +131,10 @@ async def _paused(errands: Errands, form: Form, *, is_paused: bool) -> None:
         raise Refused("Name one queue, task, key, worker or schedule.")
     [(kind, name)] = named.items()
     order = errands.pause if is_paused else errands.resume
-    await (order(name) if kind == "queue" else order(**{kind: name}))
+    try:
+        await (order(name) if kind == "queue" else order(**{kind: name}))
+    except TypeError:  # too long, or with characters that no store keeps
+        raise Refused(f"{name[:40]!r} is no name that a {kind} can have.") from None
 
 
 async def _slots(site: Site, form: Form, who: str) -> Told:

@@ -24,6 +24,7 @@ from .._parts import (
     lifeline,
     moment,
     nothing,
+    pre,
     progress,
     room,
     section,
@@ -219,13 +220,13 @@ def _text(text: str, whole: str | None = None) -> Markup:
         whole: The address of all of it.
     """
     if len(text) <= HEAD + TAIL:
-        return h.pre(h.bdi(text))
+        return pre(text)
     left_out = f"{size(len(text) - HEAD - TAIL)} left out"
     link = h.a("all of it", href=whole) if whole else None
     return join(
-        h.pre(h.bdi(text[:HEAD])),
+        pre(text[:HEAD]),
         h.p(left_out, ". " if link else None, link, cls="quiet"),
-        h.pre(h.bdi(text[-TAIL:])),
+        pre(text[-TAIL:]),
     )
 
 

@@ -16,6 +16,7 @@ from .._parts import field, hidden, job_rows, nothing, number
 from .._visit import Page, Visit
 
 SIZE = 50  # jobs on a page
+FEW = 200  # queues to choose from; of more, one is named
 FIELDS = (*TEXTS, *TIMES)
 
 
@@ -92,9 +93,10 @@ def _tab(
 def _filters(visit: Visit, counts: Counts | None) -> Markup:
     query = visit.query
     queues = {queue for queue, _ in counts or {}}
+    few_queues = queues if len(queues) <= FEW else None  # a list of thousands helps nobody
     more = [
         field("Task", "task", query.get("task"), choices=visit.errands.tasks),
-        field("Queue", "queue", query.get("queue"), choices=queues),
+        field("Queue", "queue", query.get("queue"), choices=few_queues),
         field("Key", "key", query.get("key")),
         field("Group", "group", query.get("group")),
         field("Added since, UTC", "since", query.get("since"), kind="datetime-local"),
@@ -163,4 +165,4 @@ def turn(visit: Visit, older: str | None, first: str = "Newest") -> Markup | Non
     newest = h.a(first, href=visit.changed(before=None)) if "before" in visit.query else None
     word = "Older" if first == "Newest" else "More"
     more = h.a(word, href=visit.changed(before=older), rel="next") if older else None
-    return h.nav(newest, more, cls="turn", aria_label="Pages") if newest or more else None
+    return h.nav(newest, more, cls="turn", aria_label="Newer and older") if newest or more else None
