@@ -181,6 +181,21 @@ def test_somebody_is_asked_with_the_number(file: str, answer: str, left: int) ->
 
 
 @pytest.mark.slow
+def test_whoever_is_asked_may_leave(file: str) -> None:
+    """By Ctrl-C, at once."""
+    keep(file, [failed()])
+    terminal = Terminal("retry", "--all", "-s", file)
+
+    terminal.wait_for("Retry 1 job? [y/N]:")
+    terminal.interrupt()
+
+    assert 1 == terminal.end()
+    assert "Aborted!" in terminal.shown
+    assert "0/0" not in terminal.shown
+    assert [State.FAILED] == [each.state for each in there(file).values()]
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "label"),
     [("retry --text cat", "counting"), ("retry --all", "retry"), ("prune --keep 0", "forgotten")],

@@ -1,4 +1,4 @@
-"""Names as people type them: the whole name of a task, of a worker, whether there is such a one."""
+"""Names as people type them: the whole id of a job, the whole name of a task or a worker."""
 
 from __future__ import annotations
 
@@ -7,10 +7,40 @@ from datetime import timedelta
 
 import click
 
-from errands import Errands
+from errands import Errands, Job
 
 HOUR = timedelta(hours=1)
+SHORT_ID = 18  # characters of an id that tell its millisecond, and its place in that
+FEWEST = 8  # characters of an id that may stand for it
 SHOWN = 10  # names that are told of those that there are
+
+
+async def required(errands: Errands, job_id: str) -> Job:
+    """The job of this id, or the only one whose id begins like that.
+
+    Raises:
+        click.ClickException: if there is none, or more than one.
+    """
+    found = await errands.job(job_id)
+    if found is not None:
+        return found
+    if len(job_id) < FEWEST:
+        raise click.ClickException(
+            f"{job_id!r} is no id, and too short for the beginning of one: give {SHORT_ID} "
+            "characters, as `errands jobs` shows them"
+        )
+    near = await errands.jobs(before=f"{job_id.lower()}~", limit=3)
+    alike = [job for job in near if job.id.startswith(job_id.lower())]
+    if not alike:
+        raise click.ClickException(
+            f"there is no job {job_id!r} in {errands.address}, or no longer: "
+            "`errands jobs` lists those that there are"
+        )
+    if len(alike) > 1:
+        raise click.ClickException(
+            f"{job_id!r} begins more than one id: {', '.join(job.id for job in alike)}"
+        )
+    return alike[0]
 
 
 async def known_tasks(errands: Errands) -> set[str]:
@@ -46,6 +76,20 @@ async def hint_of(errands: Errands, task: str | None) -> str:
     if task is None or task in (known := await known_tasks(errands)):
         return ""
     return f": no task is known as {task!r}; there are {some(known)}" if known else ""
+
+
+async def note_of(errands: Errands, kind: str, name: str) -> str:
+    """What to say of a queue or a task that may be mistyped: that nobody knows it by now."""
+    if kind == "task":
+        return (await hint_of(errands, name)).removeprefix(": ")
+    if kind != "queue":
+        return ""
+    known = {queue for queue, _ in await errands.count()}
+    for worker in await errands.workers():
+        known.update(worker.queues or ())
+    if name in known or not known:
+        return ""
+    return f"there are no jobs in a queue {name!r} so far; there are {some(known)}"
 
 
 async def full_worker(errands: Errands, name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
@@ -15,9 +16,8 @@ from errands import Errands, ErrandsError, State
 
 from ._bar import Tell, bar
 from ._filter import PAGE, Filter, filtering
-from ._names import hint_of
+from ._names import hint_of, required
 from ._reach import Reach, reaching
-from ._showing import required
 from ._texts import instant, length, number
 
 Verb = Literal["cancel", "retry", "delete"]
@@ -160,7 +160,12 @@ def require_yes(question: str, *, is_sure: bool) -> None:
         return
     if not sys.stdin.isatty():
         raise click.UsageError(f"{question} Nobody can be asked here: add --yes")
-    click.confirm(question, abort=True, err=True)
+    # the event loop's own handler would be heard only after the answer
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        click.confirm(question, abort=True, err=True)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _change(reach: Reach, verb: Verb, choice: Choice) -> None:
