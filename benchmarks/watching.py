@@ -1,18 +1,15 @@
 """Watching: jobs per second of a worker while a browser has the page Now open, against nobody.
 
-The worker and the dashboard are in one process, which is the worst that can be; a process of
-its own asks for the page whenever the page says so, as its script does. There are a million
-jobs that have ended, on SQLite and on PostgreSQL. The turns take place in one store, one with
-and one without, in one order and then in the other.
+The worker and the dashboard are in one process, which is the worst that can be; the browser is
+Chromium. There are a million jobs that have ended, on SQLite and on PostgreSQL. The turns take
+place in one store, one with and one without, in one order and then in the other.
 """
 
 from __future__ import annotations
 
 import asyncio
-import http.client
 import multiprocessing
 import os
-import re
 import statistics
 import tempfile
 import time
@@ -25,6 +22,7 @@ import uvicorn
 from measuring import ROUNDS, Column, Promise, Samples, heading, scaled, show, verdicts
 from measuring.past import fill
 from measuring.postgres import database, postgres
+from playwright.sync_api import Request, sync_playwright
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
@@ -35,7 +33,12 @@ N = int(os.environ.get("N", "1_000_000"))
 NOBODY, WATCHED = "nobody watches", "a browser watches"
 BATCH = 5_000
 JOBS = {"SQLite": 150_000, "PostgreSQL": 30_000}  # of one turn: some eight seconds
-EVERY = re.compile(r'hx-trigger="every ([0-9.]+)s"')
+CHROMIUM = Path("/usr/bin/chromium")
+SWITCHES = [
+    "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync",
+    "--disable-component-update", "--no-first-run",
+]  # fmt: skip  # a list
+LOOK = 50.0  # milliseconds between two looks at whether the page is to be closed
 
 
 class Worker:
@@ -67,20 +70,24 @@ class Worker:
 
 
 def browse(port: int, talk: Connection) -> None:
-    """Between one word and the next, have the page open; then tell how long each look took."""
-    while talk.recv() == "open":
-        looks, pause = list[float](), 0.0
-        line = http.client.HTTPConnection("localhost", port)
-        while not talk.poll(pause):
-            began = time.perf_counter()
-            line.request("GET", "/errands/", headers={"HX-Request": "true"})
-            answer = line.getresponse()
-            page = answer.read().decode()
-            assert answer.status == 200, page
-            looks.append(time.perf_counter() - began)
-            pause = float(EVERY.findall(page)[0])
-        assert talk.recv() == "close"
-        talk.send(looks)
+    """Between one word and the next, have the page open; then tell how long each answer took."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=SWITCHES)
+        while talk.recv() == "open":
+            looks, page = list[float](), browser.new_page()
+
+            def note(request: Request, looks: list[float] = looks) -> None:
+                if request.url.endswith("/errands/"):  # neither styles nor scripts
+                    looks.append(request.timing["responseEnd"] / 1000)
+
+            page.on("requestfinished", note)
+            page.goto(f"http://127.0.0.1:{port}/errands/")
+            while not talk.poll():
+                page.wait_for_timeout(LOOK)
+            assert talk.recv() == "close"
+            page.close()
+            talk.send(looks)
+        browser.close()
 
 
 @asynccontextmanager
@@ -134,6 +141,9 @@ def measure(url: str, store: str) -> None:
 
 def main() -> None:
     heading(__doc__)
+    if not CHROMIUM.exists():
+        print(f"there is no {CHROMIUM}, so nobody can watch: apt install chromium")
+        return
     with tempfile.TemporaryDirectory() as folder:
         measure(f"sqlite:///{Path(folder)}/errands.db", "SQLite")
     with postgres() as server, database(server) as url:

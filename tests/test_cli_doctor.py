@@ -84,6 +84,7 @@ def test_a_healthy_store_has_a_line_for_each_check(tmp_path: Path) -> None:
     """With a worker at work; status 0."""
     place = Workplace(tmp_path)
     with place.working():
+        wait_until(place.workers, "the worker is known")
         ended = errands("doctor", url=place.url)
 
     assert 0 == ended.status, ended.out
@@ -250,6 +251,7 @@ def test_a_killed_worker_is_found_and_then_its_jobs(tmp_path: Path) -> None:
     with place.working() as command:
         held = place.add("gated", "x")
         wait_until(lambda: place.effects("start", "x"), "its start")
+        wait_until(place.workers, "the worker is known")
         command.end()
     db = apsw.Connection(f"{tmp_path}/errands.db")  # as if a minute had passed
     db.execute("update errands_workers set seen_at = seen_at - 60000")

@@ -10,13 +10,14 @@ import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import datetime, timedelta
+from html import unescape
 from importlib.resources import files
 from itertools import cycle
 from typing import Any
 
 import pytest
 from dashboard_visitor import OURS, rows_of, text_of, visitor
-from httpx import AsyncClient
+from httpx import AsyncClient, Response
 from patience import eventually, soon
 
 from errands import (
@@ -36,7 +37,7 @@ from errands import (
 from errands._history import bucket_of
 from errands._job import NEVER
 from errands.dashboard._markup import join
-from errands.dashboard._pages import _job
+from errands.dashboard._pages import _job, _jobs
 from errands.dashboard._routes import paced
 from errands.dashboard._visit import Page
 from errands.errors import JobFailed
@@ -196,10 +197,20 @@ async def test_jobs_come_a_page_at_a_time(client: AsyncClient, errands: Errands)
     while link:
         answer = await client.get(link)
         seen += re.findall(r"data-row>(t\d+)<", answer.text)
-        found = re.search(r'<a href="([^"]+)" rel="next">', answer.text)
-        link = found[1].replace("&amp;", "&").removeprefix("/errands/") if found else ""
+        link = next_of(answer)
 
     assert [job.task for job in jobs] == seen
+
+
+def next_of(answer: Response) -> str:
+    """The link to the page after this one; empty if there is none."""
+    found = re.search(r'<a href="/errands/([^"]+)" rel="next">', answer.text)
+    return unescape(found[1]) if found else ""
+
+
+def linked_jobs(answer: Response) -> list[str]:
+    """The ids of the jobs that the rows of a page lead to."""
+    return re.findall(r'<a href="/errands/jobs/([^"]+)" data-row>', answer.text)
 
 
 async def test_a_page_in_the_middle_stays_as_it_is(client: AsyncClient, errands: Errands) -> None:
@@ -212,6 +223,40 @@ async def test_a_page_in_the_middle_stays_as_it_is(client: AsyncClient, errands:
     assert "hx-trigger" in first
     assert "hx-trigger" not in older
     assert "Newest" in older
+
+
+async def test_a_filter_looks_through_so_many_jobs_and_no_more(
+    errands: Errands, client: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the newest; then of those before them, four times as many: a link leads there."""
+    monkeypatch.setattr(_jobs, "REACH", 3)
+    tasks = ["rare" if n in (1, 10) else "many" for n in range(12)]
+    jobs = [job_of(errands, ago=20 - n, task=task) for n, task in enumerate(tasks)]
+    await keep(errands, *(ended(job, Outcome.DONE) for job in jobs))
+
+    page = await client.get("jobs?task=rare")
+    assert [jobs[10].id] == linked_jobs(page)
+    assert "Looked through the newest 3 jobs. Look further back" in text_of(page)
+    page = await client.get(next_of(page))
+    assert [jobs[1].id] == linked_jobs(page)
+    assert "Look" not in text_of(page)  # there are no others
+    assert "None of them matches." in text_of(await client.get("jobs?task=nosuch"))
+
+
+async def test_a_filter_finds_the_one_that_waits_behind_many_others(
+    errands: Errands, client: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a state of which there are few, only those of it count."""
+    monkeypatch.setattr(_jobs, "REACH", 3)
+    monkeypatch.setattr(_jobs, "REACH_APART", 2)
+    queued, failed = (job_of(errands, ago=99 + n, task="rare") for n in range(2))
+    others = [ended(job_of(errands, ago=n), Outcome.DONE) for n in range(9)]
+    await keep(errands, queued, ended(failed, Outcome.FAILED, "Boom"), *others)
+
+    for state, job in (("queued", queued), ("failed", failed)):
+        page = await client.get(f"jobs?task=rare&state={state}")
+        assert [job.id] == linked_jobs(page), state
+        assert "Look" not in text_of(page)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,8 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -155,19 +157,42 @@ def test_a_web_process_that_only_adds_leaves_its_jobs_to_it(place: Workplace) ->
 # How it stops
 
 
+@contextmanager
+def hangups(handler: signal.Handlers) -> Iterator[None]:
+    """Let what is started do this at a SIGHUP; the tests may themselves be below nohup."""
+    before = signal.signal(signal.SIGHUP, handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 @pytest.mark.alone
 @pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_an_idle_worker_ends_at_once(place: Workplace, by: signal.Signals) -> None:
     """Within half a second, with status 0."""
     took = []
     for _ in range(TRIES):
-        with place.working() as worker:
+        with hangups(signal.SIG_DFL), place.working() as worker:
             took.append(worker.stop(by))
             assert 0 == worker.process.returncode
         if took[-1] < 0.5:
             break
 
     assert min(took) < 0.5, took
+
+
+def test_a_worker_below_nohup_survives_its_terminal(place: Workplace) -> None:
+    """The shell that closes sends it a SIGHUP, and it works on."""
+    with hangups(signal.SIG_IGN), place.working() as worker:
+        worker.process.send_signal(signal.SIGHUP)
+        place.add("note", "a")
+        wait_for_effect(place, "done", "a")
+        worker.stop(signal.SIGTERM)
+
+    assert 0 == worker.process.returncode
+    assert "SIGTERM: stopping" in worker.output  # and not: told twice
+    assert "SIGHUP" not in worker.output
 
 
 def test_a_worker_ends_although_nobody_reads_what_it_says(place: Workplace) -> None:

@@ -58,7 +58,7 @@ async def change(
         tell: Called now and then with how many were looked at.
     """
     now, number, seen = engine.clock.now(), 0, 0
-    query = replace(query, states=query.states or states, before=None, limit=PAGE)
+    query = replace(query, states=query.states or states, before=None, limit=PAGE, offset=0)
     # who waits for others is to wait again: so those are queued before, or in the same go
     pages = _oldest_first(engine, query) if change is retry else _newest_first(engine, query)
     async for page in pages:

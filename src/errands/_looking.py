@@ -41,7 +41,9 @@ class Looking:
         since: datetime | None = None,
         until: datetime | None = None,
         before: str | None = None,
+        oldest: str | None = None,
         limit: int = 50,
+        offset: int = 0,
     ) -> list[Job]:
         """The jobs that match everything that is given, newest first.
 
@@ -50,10 +52,15 @@ class Looking:
             since: Only those that were added at this instant or later.
             until: Only those that were added earlier.
             before: The id of the last job of the page before.
+            oldest: The id of the last job that may be found.
             limit: How many at most.
+            offset: How many of the newest to leave out. A page deep down is found sooner with
+                `before`.
         """
         if limit < 1:
             raise ValueError(f"jobs(limit={limit!r}): expected 1 or more")
+        if offset < 0:
+            raise ValueError(f"jobs(offset={offset!r}): expected 0 or more")
         return await self._engine.store.find(
             Query(
                 states=[
@@ -67,7 +74,9 @@ class Looking:
                 since=since,
                 until=until,
                 before=before,
+                oldest=oldest,
                 limit=limit,
+                offset=offset,
             )
         )
 

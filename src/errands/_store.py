@@ -36,7 +36,9 @@ class Query:
             a schedule's ticks tell the tick.
         until: Only jobs that were added earlier.
         before: Only ids that sort below this one: the next page.
+        oldest: Only this id, and those that sort above it.
         limit: How many at most, from 1.
+        offset: How many of the newest that match to leave out.
     """
 
     states: Collection[State] = ()
@@ -48,7 +50,9 @@ class Query:
     since: datetime | None = None
     until: datetime | None = None
     before: str | None = None
+    oldest: str | None = None
     limit: int = 50
+    offset: int = 0
 
     def __post_init__(self) -> None:
         """Refuse an instant of no zone.
@@ -63,7 +67,8 @@ class Query:
     @property
     def first(self) -> str | None:
         """The least id that matches, if there is such a bound."""
-        return None if self.since is None else first_id(self.since)
+        bounds = [self.oldest, None if self.since is None else first_id(self.since)]
+        return max((bound for bound in bounds if bound is not None), default=None)
 
     @property
     def end(self) -> str | None:

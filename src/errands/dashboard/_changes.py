@@ -117,18 +117,19 @@ async def change(errands: Errands, do: Do, wanted: Wanted, who: str) -> Job | in
     return await errands.add_named(TASK, arguments, queue=queue)
 
 
-async def number_of(errands: Errands, do: Do, wanted: Wanted, counts: Counts | None) -> int:
-    """How many match; those that are beyond `MOST` are not looked for."""
+async def matching(
+    errands: Errands, do: Do, wanted: Wanted, counts: Counts | None, shown: int
+) -> tuple[int, list[Job]]:
+    """How many match, and the newest of them; beyond `MOST` they are not looked for."""
     states = wanted.states(do)
-    if counts is not None and wanted.is_of_queues:
-        return sum(
-            n
-            for (queue, state), n in counts.items()
-            if state in states and wanted.queue in ("", queue)
-        )
     if not states:
-        return 0
-    return len(await errands.jobs(**wanted.asked(), states=states, limit=MOST + 1))
+        return 0, []
+    if counts is None or not wanted.is_of_queues:
+        jobs = await errands.jobs(**wanted.asked(), states=states, limit=MOST + 1)
+        return len(jobs), jobs[:shown]
+    places = ((queue, state) for queue in {queue for queue, _ in counts} for state in states)
+    number = sum(counts.get(place, 0) for place in places if wanted.queue in ("", place[0]))
+    return number, await errands.jobs(**wanted.asked(), states=states, limit=shown)
 
 
 async def _one(errands: Errands, do: Do, job_id: str) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from datetime import UTC
 from typing import cast
 
-from .._changes import MOST, STATES, TEXTS, TIMES, Do, Wanted, number_of
+from .._changes import MOST, STATES, TEXTS, TIMES, Do, Wanted, matching
 from .._markup import Markup, h, join
 from .._parts import facts, hidden, job_rows, nothing, number
 from .._visit import Page, Visit
@@ -27,10 +27,9 @@ async def change_page(visit: Visit) -> Page:
     if ids:
         return Page(title, await _selected(visit, do, ids))
     wanted = Wanted.of(visit.query)
-    n = await number_of(visit.errands, do, wanted, await visit.counts())
+    n, jobs = await matching(visit.errands, do, wanted, await visit.counts(), SHOWN)
     if not n:
         return Page(title, nothing(f"There is no job to {do} that matches."))
-    jobs = await visit.errands.jobs(states=wanted.states(do), limit=SHOWN, **wanted.asked())
     named = {TITLES.get(name, name.capitalize()): value for name, value in _named(wanted)}
     states = " or ".join(wanted.states(do))
     told = f"more than {number(MOST)}" if n > MOST and named else number(n)

@@ -17,7 +17,14 @@ from .._visit import Page, Visit
 
 SIZE = 50  # jobs on a page
 FEW = 200  # queues to choose from; of more, one is named
+NEAR = 1_000  # jobs among which a filter looks first: most that are asked for are common
+REACH = 50_000  # jobs that it looks through, so that a page takes no longer for a million
+REACH_APART = 5_000  # the same of those that failed, or of a group, which do not lie together
+MOST = 1_000_000_000  # the same at all
+FURTHER = 4  # times as many are looked through by who asks for more
 FIELDS = (*TEXTS, *TIMES)
+RARE = ("text", "task", "queue", "key")  # filters that most jobs may not match, and no index knows
+BAD, WORKING = (State.FAILED, State.CANCELLED), (State.QUEUED, State.RUNNING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +33,14 @@ class Found:
 
     Attributes:
         older: The id that the next page begins below, if there is one.
+        reach: How many jobs were looked through, at the most.
+        edge: The id of the last of them, if there are others beyond and the page is not full.
     """
 
     jobs: list[Job]
     older: str | None
+    reach: int = 0
+    edge: str | None = None
 
 
 async def jobs_page(visit: Visit) -> Page:
@@ -40,17 +51,48 @@ async def jobs_page(visit: Visit) -> Page:
     body = join(
         tabs(visit, counts if not set(visit.query) & {*FIELDS} - {"queue"} else None),
         _filters(visit, counts),
-        selection(visit, found.jobs) if found.jobs else _none(visit, is_filtered=is_filtered),
-        turn(visit, found.older),
+        selection(visit, found.jobs) if found.jobs else _none(visit, found, is_filtered),
+        _further(visit, found) if found.edge else turn(visit, found.older),
     )
     return Page("Jobs", body, live=None if "before" in visit.query else 3)
 
 
 async def look(visit: Visit) -> Found:
     """The jobs of this page."""
-    before = visit.query.get("before")
-    jobs = await visit.errands.jobs(**wanted(visit.query), before=before, limit=SIZE + 1)
-    return Found(jobs[:SIZE], jobs[SIZE - 1].id if len(jobs) > SIZE else None)
+    asked: dict[str, Any] = {**wanted(visit.query), "before": visit.query.get("before")}
+    if not any(asked[name] for name in RARE):
+        return await _found(visit, asked, None)
+    is_apart = bool(asked["group"] or set(asked.get("states", ())) & set(BAD))
+    most = _reach(visit.query.get("reach", ""), REACH_APART if is_apart else REACH)
+    found = await _found(visit, asked, min(NEAR, most))
+    return await _found(visit, asked, most) if found.edge else found
+
+
+async def _found(visit: Visit, asked: Mapping[str, Any], reach: int | None) -> Found:
+    """Those among so many, the newest; of all without a number."""
+    edge = None if reach is None else await _edge(visit, asked, reach)
+    jobs = await visit.errands.jobs(**asked, oldest=edge, limit=SIZE + 1)
+    if len(jobs) > SIZE:
+        return Found(jobs[:SIZE], jobs[SIZE - 1].id)
+    return Found(jobs, None, reach or 0, edge)
+
+
+def _reach(text: str, default: int) -> int:
+    """Through how many jobs to look."""
+    is_number = text.isdecimal() and text.isascii()
+    return min(max(int(text[:10]), 1), MOST) if is_number else default
+
+
+async def _edge(visit: Visit, asked: Mapping[str, Any], reach: int) -> str | None:
+    """The last id that is looked at, if there are so many jobs.
+
+    Of a state, or a group, in which the others of its kind are counted, if an index has it.
+    """
+    scope = {name: asked[name] for name in ("since", "until", "before", "group")}
+    if set(asked.get("states", ())) & {*BAD, *WORKING}:
+        scope["states"] = asked["states"]
+    found = await visit.errands.jobs(**scope, limit=1, offset=reach - 1)
+    return found[0].id if found else None
 
 
 def wanted(query: Mapping[str, str]) -> dict[str, Any]:
@@ -86,7 +128,7 @@ def _tab(
             ),
             cls="count",
         )
-    link = visit.changed(state=state, before=None)
+    link = visit.changed(state=state, before=None, reach=None)
     return h.a(label, there, href=link, aria_current="page" if is_here else None)
 
 
@@ -150,7 +192,9 @@ def selection(visit: Visit, jobs: list[Job]) -> Markup:
     )
 
 
-def _none(visit: Visit, *, is_filtered: bool) -> Markup:
+def _none(visit: Visit, found: Found, is_filtered: bool) -> Markup:
+    if found.edge:
+        return nothing("None of them matches.")
     if "before" in visit.query:
         return nothing("There are no older ones.")
     return nothing("No job matches." if is_filtered else "There are no such jobs.")
@@ -162,7 +206,23 @@ def turn(visit: Visit, older: str | None, first: str = "Newest") -> Markup | Non
     Args:
         older: What the next page begins below, if there is one.
     """
-    newest = h.a(first, href=visit.changed(before=None)) if "before" in visit.query else None
+    first_page = visit.changed(before=None, reach=None)
+    newest = h.a(first, href=first_page) if "before" in visit.query else None
     word = "Older" if first == "Newest" else "More"
     more = h.a(word, href=visit.changed(before=older), rel="next") if older else None
     return h.nav(newest, more, cls="turn", aria_label="Newer and older") if newest or more else None
+
+
+def _further(visit: Visit, found: Found) -> Markup:
+    """How far a filter has looked, and links to look further."""
+    which = "next" if "before" in visit.query else "newest"
+    kind = visit.query.get("state", "")
+    told = f"Looked through the {which} {number(found.reach)} {kind} jobs."
+    newest = h.a("Newest", href=visit.changed(before=None, reach=None))
+    further = visit.changed(before=found.edge, reach=str(found.reach * FURTHER))
+    return h.nav(
+        newest if which == "next" else None,
+        h.span(" ".join(told.split()), cls="quiet"),
+        h.a("Look further back", href=further, rel="next"),
+        cls="turn", aria_label="Newer and older",
+    )  # fmt: skip  # a call

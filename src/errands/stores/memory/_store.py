@@ -191,7 +191,8 @@ class MemoryStore(Records):
         """See `Store.find`."""
         with self._lock:
             found = [job for job in self._jobs.values() if _matches(job, query)]
-        return sorted(found, key=lambda job: job.id, reverse=True)[: query.limit]
+        found.sort(key=lambda job: job.id, reverse=True)
+        return found[query.offset :][: query.limit]
 
     async def count(self) -> Mapping[tuple[str, State], int]:
         """See `Store.count`."""

@@ -24,9 +24,15 @@ SOME = "select count(*) from (select 1 from errands_jobs where {} limit %(most)s
 FIND_FEW = f"""
 with few as materialized (select id from errands_jobs where {{}})
 select {NAMES} from errands_jobs
-where id in (select id from few order by id desc limit %(limit)s) order by id desc
+where id in (select id from few order by id desc limit %(limit)s offset %(offset)s)
+order by id desc
 """
 FIND = f"select {NAMES} from errands_jobs where {{}} order by id desc limit %(limit)s"
+FIND_FAR = f"""
+select {NAMES} from errands_jobs where id in (
+    select id from errands_jobs where {{}} order by id desc limit %(limit)s offset %(offset)s
+) order by id desc
+"""  # those that are left out are not read, but for their ids
 
 
 async def find(session: Session, queries: list[Query]) -> list[list[Job]]:
@@ -39,19 +45,21 @@ async def find(session: Session, queries: list[Query]) -> list[list[Job]]:
 
 async def _find(session: Session, query: Query) -> list[Job]:
     """Those that failed or were cancelled are looked for by state: there are few, as a rule."""
-    parts = [query]
-    if set(query.states) == BADLY:
-        parts = [replace(query, states=[state]) for state in BADLY]
+    if set(query.states) != BADLY:
+        return [as_job(row) for row in await _found(session, query)]
+    most = query.offset + query.limit
+    parts = [replace(query, states=[state], limit=most, offset=0) for state in BADLY]
     found = [as_job(row) for part in parts for row in await _found(session, part)]
-    return sorted(found, key=lambda job: job.id, reverse=True)[: query.limit]
+    return sorted(found, key=lambda job: job.id, reverse=True)[query.offset : most]
 
 
 async def _found(session: Session, query: Query) -> list[Row]:
     where, values = _conditions(query)
-    values["limit"] = query.limit
+    values |= {"limit": query.limit, "offset": query.offset}
     known = await _rarity(session, query)
     if known is None:
-        return await session.rows(FIND.format(" and ".join(where)), values)
+        find = FIND_FAR if query.offset else FIND
+        return await session.rows(find.format(" and ".join(where)), values)
     return await session.rows(FIND_FEW.format(" and ".join([known, *where])), values)
 
 

@@ -148,8 +148,9 @@ def _found(db: Database, query: Query) -> list[Job]:
     states = set(query.states)
     if states != BADLY:
         return _find(db, query)
-    each = [_find(db, replace(query, states=[state])) for state in states]
-    return sorted(chain(*each), key=lambda job: job.id, reverse=True)[: query.limit]
+    most = query.offset + query.limit
+    each = [_find(db, replace(query, states=[s], limit=most, offset=0)) for s in states]
+    return sorted(chain(*each), key=lambda job: job.id, reverse=True)[query.offset : most]
 
 
 def _find(db: Database, query: Query) -> list[Job]:
@@ -173,12 +174,14 @@ def _find(db: Database, query: Query) -> list[Job]:
             values.append(value)
     index, known = _hint(db, query)
     where.append(known)
-    sql = f"from errands_jobs {index} where {' and '.join(where)} order by id desc limit ?"
-    if query.group is not None and (query.queue, query.task, query.key, query.text) == NO_MORE:
-        # the index of groups has all that is asked for: only those that are found are read
+    where_text = " and ".join(where)
+    sql = f"from errands_jobs {index} where {where_text} order by id desc limit ? offset ?"
+    is_plain = (query.queue, query.task, query.key, query.text) == NO_MORE
+    if is_plain and (query.group is not None or query.offset):
+        # an index has all that is asked for: only those that are found are read
         sql = f"from errands_jobs where id in (select id {sql}) order by id desc"
     sql = f"select * {sql}"
-    return list(read(db, f"select {ROWS} from ({sql})", (*values, query.limit)))
+    return list(read(db, f"select {ROWS} from ({sql})", (*values, query.limit, query.offset)))
 
 
 def _hint(db: Database, query: Query) -> tuple[str, str]:

@@ -29,6 +29,28 @@ class Looking:
 
         assert expected[:4] == ids(page) + ids(following)
 
+    async def test_some_are_left_out_at_either_end(self, store: Store) -> None:
+        """Of the newest by number, of the oldest by id; of what matches, in each state."""
+        jobs = [job(queue="ab"[n % 2], group="g") for n in range(6)]
+        await store.add(jobs)
+        await store.save([each.cancelled(NOW) for each in jobs[:2]])
+        every = [jobs[n] for n in (5, 4, 3, 2)]
+        bad = [State.CANCELLED, State.FAILED]
+
+        for query, expected in (
+            (Query(offset=1, limit=2), every[1:3]),
+            (Query(offset=5), [await store.get(jobs[0].id)]), (Query(offset=6), []),
+            (Query(oldest=jobs[2].id), every), (Query(oldest=jobs[2].id, offset=3), every[3:]),
+            (Query(oldest=jobs[4].id, before=jobs[5].id), [jobs[4]]),
+            (Query(oldest=jobs[4].id, since=jobs[3].added_at), every[:2]),
+            (Query(queue="a", offset=1), [jobs[2], await store.get(jobs[0].id)]),
+            (Query(states=[State.QUEUED], offset=1), every[1:]),
+            (Query(states=[State.QUEUED], group="g", offset=1, limit=1), every[1:2]),
+            (Query(states=bad, offset=1), [await store.get(jobs[0].id)]),
+            (Query(states=bad[:1], offset=1), [await store.get(jobs[0].id)]),
+        ):  # fmt: skip  # a table
+            assert expected == await store.find(query), query
+
     async def test_jobs_are_found_by_what_they_are(self, store: Store) -> None:
         """By state, queue, task, key and text, and by all of it at once."""
         one = job(queue="a", task="t1", key="k", group="g", payload='{"to":"ann%"}')
