@@ -310,6 +310,24 @@ async def test_a_job_shows_all_of_its_life(client: AsyncClient, errands: Errands
     assert "hx-trigger" not in answer.text  # it does not change any more
 
 
+async def test_a_job_has_the_buttons_that_do_something(
+    client: AsyncClient, errands: Errands
+) -> None:
+    """One that waits for others, or is due, can only be cancelled."""
+    due, later = job_of(errands, task="due"), job_of(errands, ago=-90, task="later")
+    waiting = job_of(errands, ago=-90, blocked_by="jobs")
+    failed = ended(job_of(errands), Outcome.FAILED, "no")
+    for job, buttons in (
+        (due, ["Cancel"]), (later, ["Start now", "Cancel"]), (waiting, ["Cancel"]),
+        (failed, ["Retry"]),
+    ):  # fmt: skip  # a table
+        await keep(errands, job)
+        page = (await client.get(f"jobs/{job.id}")).text
+        head = page.partition('<div class="head">')[2].partition("</div>")[0]
+
+        assert buttons == re.findall(r">([A-Z][a-z ]+)</button>", head)
+
+
 async def test_a_job_that_waits_for_others_shows_them(
     client: AsyncClient, errands: Errands
 ) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from errands import Attempt, Job, Redaction, State
 from errands.errors import reason_of
 
+from .._changes import STATES
 from .._markup import Child, Markup, h, join
 from .._parts import (
     Kin,
@@ -122,10 +123,11 @@ def _instant(visit: Visit, instant: Any) -> Markup:
 def _buttons(visit: Visit, job: Job) -> Markup | None:
     if not visit.may_act:
         return None
-    is_running = job.state is State.RUNNING
+    is_later = job.state is State.QUEUED and job.free_at > visit.now and job.blocked_by is None
+    label = "Retry" if job.state in STATES["retry"] else "Start now" if is_later else None
     ask = visit.link("change", do="delete", id=job.id)
     return h.span(
-        None if is_running else act(visit, "retry", "Retry", key="r", cls="small", id=job.id),
+        act(visit, "retry", label, key="r", cls="small", id=job.id) if label else None,
         None if job.is_final else act(visit, "cancel", "Cancel", cls="small", id=job.id),
         h.a("Delete", href=ask, cls="quiet") if job.is_final else None,
         cls="act",
