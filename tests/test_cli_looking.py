@@ -238,6 +238,17 @@ def test_the_beginning_of_an_id_is_the_next_page(url: str) -> None:
     assert 0 == errands("jobs", "--before", gone, url=url).status
 
 
+def test_a_queue_that_has_no_jobs_is_told(url: str) -> None:
+    """With those that have."""
+    keep(url, [job(queue="mail")])
+
+    ended = errands("jobs", "--queue", "mial", url=url)
+
+    assert (0, []) == (ended.status, ended.rows)
+    assert "there are no jobs in a queue 'mial' so far; there are mail" in ended.err
+    assert "there are mail" in errands("retry", "--queue", "mial", "--yes", url=url).out
+
+
 @pytest.mark.parametrize(
     "command", ["jobs --limit 99999999999999999999", "prune --keep 99999999d --yes"]
 )

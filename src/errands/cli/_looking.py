@@ -48,7 +48,11 @@ def jobs_command(
         settled = await chosen.settled(errands)
         page = before if before is None or len(before) >= WHOLE else await _whole(errands, before)
         found = await settled.jobs(errands, page, limit)
-        return found, errands.now(), "" if found else await hint_of(errands, settled.task)
+        return (
+            found,
+            errands.now(),
+            "" if found else await hint_of(errands, settled.task, settled.queue),
+        )
 
     found, now, hint = reach.run(look)
     records = [of_job(job, now, is_revealing=is_revealing) for job in found]

@@ -56,6 +56,14 @@ async def known_tasks(errands: Errands) -> set[str]:
     return known
 
 
+async def known_queues(errands: Errands) -> set[str]:
+    """The queues that have jobs, or a worker of the last day."""
+    known = {queue for queue, _ in await errands.count()}
+    for worker in await errands.workers():
+        known.update(worker.queues or ())
+    return known
+
+
 async def full_task(errands: Errands, name: str) -> str:
     """The task of this name, or the only one whose name ends like that; else what was given.
 
@@ -71,25 +79,23 @@ async def full_task(errands: Errands, name: str) -> str:
     return alike[0] if alike else name
 
 
-async def hint_of(errands: Errands, task: str | None) -> str:
-    """What to say beside "nothing was found": that nobody knows the task."""
-    if task is None or task in (known := await known_tasks(errands)):
-        return ""
-    return f": no task is known as {task!r}; there are {some(known)}" if known else ""
+async def hint_of(errands: Errands, task: str | None, queue: str | None) -> str:
+    """What to say beside "nothing was found": that nobody knows the task, or the queue."""
+    for kind, name in (("task", task), ("queue", queue)):
+        if name is not None and (note := await note_of(errands, kind, name)):
+            return f": {note}"
+    return ""
 
 
 async def note_of(errands: Errands, kind: str, name: str) -> str:
     """What to say of a queue or a task that may be mistyped: that nobody knows it by now."""
     if kind == "task":
-        return (await hint_of(errands, name)).removeprefix(": ")
-    if kind != "queue":
+        known, said = await known_tasks(errands), f"no task is known as {name!r}"
+    elif kind == "queue":
+        known, said = await known_queues(errands), f"there are no jobs in a queue {name!r} so far"
+    else:
         return ""
-    known = {queue for queue, _ in await errands.count()}
-    for worker in await errands.workers():
-        known.update(worker.queues or ())
-    if name in known or not known:
-        return ""
-    return f"there are no jobs in a queue {name!r} so far; there are {some(known)}"
+    return f"{said}; there are {some(known)}" if known and name not in known else ""
 
 
 async def full_worker(errands: Errands, name: str) -> str:
