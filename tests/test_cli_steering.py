@@ -193,6 +193,7 @@ def test_whoever_is_asked_may_leave(file: str) -> None:
     terminal = Terminal("retry", "--all", "-s", file)
 
     terminal.wait_for("Retry 1 job? [y/N]:")
+    terminal.wait_until_it_reads()
     terminal.interrupt()
 
     assert 1 == terminal.end()
