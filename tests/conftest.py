@@ -12,7 +12,7 @@ import pytest
 import quiet
 from postgres_server import PostgresServer, running_server
 
-from errands import Errands, Store
+from errands import Declared, Errands, Store
 from errands.stores import store_at
 from errands.testing import JumpingClock
 
@@ -98,3 +98,20 @@ def clock() -> JumpingClock:
 @pytest.fixture
 def errands(url: str) -> Errands:
     return Errands(url, grace=2)
+
+
+@pytest.fixture
+def notes() -> list[str]:
+    """What tasks have written down, in the order in which they ran."""
+    return []
+
+
+@pytest.fixture
+def keep(errands: Errands, notes: list[str]) -> Declared[[str], None]:
+    """A declared task; a plain `notes.append` is its local counterpart."""
+
+    @errands.task(name="keep")
+    def keep(text: str) -> None:
+        notes.append(text)
+
+    return keep

@@ -24,7 +24,7 @@ from cli_driver import (
 )
 
 from errands import Heartbeat, Job, LogLine, Progress
-from errands._job import first_id
+from errands._ids import first_id
 from errands.stores import store_at
 
 SECRET = '{"address":"a@b.c","token":"tok-12345","smtp":{"password":"p4ss-w0rd","port":25}}'

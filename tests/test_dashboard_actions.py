@@ -16,7 +16,7 @@ from httpx import AsyncClient, Response
 from patience import eventually, soon
 
 from errands import Errands, Job, Retry, State, new_id
-from errands._job import first_id
+from errands._ids import first_id
 from errands.dashboard._changes import TASK
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import FrozenInstanceError, replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from errands import Attempt, Job, Outcome, Progress, State, new_id
-from errands._job import NEVER, WAITING, first_id
+from errands import Attempt, Job, Outcome, Progress, State
+from errands._job import NEVER, WAITING
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -151,54 +150,12 @@ def test_only_the_last_twenty_attempts_are_remembered() -> None:
     assert 25 == job.attempt
 
 
-@pytest.mark.parametrize(
-    ("progress", "fraction"),
-    [
-        (Progress(1, 4), 0.25),
-        (Progress(0, 4), 0.0),
-        (Progress(5, 4), 1.0),
-        (Progress(-1, 4), 0.0),
-        (Progress(1), None),
-        (Progress(0, 0), None),
-    ],
-)
-def test_a_fraction_is_between_nothing_and_all(progress: Progress, fraction: float | None) -> None:
-    """Where the total is known."""
-    assert fraction == progress.fraction
-
-
 @pytest.mark.parametrize("state", State)
 def test_a_job_has_ended_in_three_states(state: State) -> None:
     """Done, failed and cancelled are final."""
     expected = state in {State.DONE, State.FAILED, State.CANCELLED}
 
     assert expected == replace(JOB, state=state).is_final
-
-
-def test_an_id_is_a_uuid_of_version_7() -> None:
-    """The variant is that of RFC 9562."""
-    form = r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
-
-    assert all(re.fullmatch(form, new_id(NOW)) for _ in range(100))
-
-
-def test_ids_sort_by_time_and_differ() -> None:
-    """A millisecond is enough to sort them."""
-    instants = [NOW + timedelta(milliseconds=n) for n in range(100)]
-    ids = [new_id(instant) for instant in instants]
-
-    assert sorted(ids) == ids
-    assert 1000 == len({new_id(NOW) for _ in range(1000)})
-
-
-def test_the_first_id_of_a_millisecond_parts_it_from_the_one_before() -> None:
-    """Whichever id of it there is, and however long ago it was."""
-    later, stamp = NOW + timedelta(milliseconds=1), f"{round(NOW.timestamp() * 1000):012x}"
-    last = f"{stamp[:8]}-{stamp[8:]}-7fff-bfff-ffffffffffff"
-
-    assert first_id(NOW) <= f"{stamp[:8]}-{stamp[8:]}-7000-8000-000000000000"
-    assert last < first_id(later)
-    assert first_id(datetime(1, 1, 1, tzinfo=UTC)) < first_id(NOW)
 
 
 def test_who_lost_three_workers_in_a_row_is_suspect() -> None:

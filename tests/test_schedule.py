@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from errands import Cron, Every, Schedule, every
-from errands._job import _Ids
+from errands._ids import _Ids
 from errands._schedule import AHEAD, MOST
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)

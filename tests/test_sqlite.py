@@ -31,7 +31,7 @@ from errands.errors import (
     StoreUnavailable,
 )
 from errands.stores import store_at
-from errands.stores.sqlite import SQLiteStore, _lane, _store
+from errands.stores.sqlite import SQLiteStore, _address, _file, _lane
 from errands.stores.sqlite._database import Database
 from errands.stores.sqlite._drivers import connected
 from errands.testing import drain
@@ -43,7 +43,7 @@ LONG = 10  # seconds, an upper bound that is never reached
 @pytest.fixture(params=["apsw", "sqlite3"], autouse=True)
 def driver(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Whatever is promised here, each library keeps."""
-    monkeypatch.setattr(_store, "DRIVER", request.param)
+    monkeypatch.setattr(_address, "DRIVER", request.param)
     return str(request.param)
 
 
@@ -64,7 +64,7 @@ def a_claim(worker: str = "w", limit: int = 10) -> Claim:
 
 def asked(path: Path, sql: str) -> list[tuple[Any, ...]]:
     """What the file answers to a connection of its own."""
-    db = connected(_store.DRIVER, str(path))
+    db = connected(_address.DRIVER, str(path))
     try:
         return db.execute(sql).fetchall()
     finally:
@@ -464,10 +464,10 @@ async def test_a_file_that_another_program_locks_is_unavailable(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After a while; nothing was written, and it works again when the lock is gone."""
-    for module in (_store, _lane):
+    for module in (_file, _lane):
         monkeypatch.setattr(module, "BUSY", 5)
     async with SQLiteStore(f"sqlite:///{path}") as store:
-        other = connected(_store.DRIVER, str(path))
+        other = connected(_address.DRIVER, str(path))
         other.execute("begin immediate")
         with pytest.raises(StoreUnavailable, match=r"errands\.db.*locked"):
             await store.add([job()])

@@ -11,10 +11,13 @@ from ._group import Group
 from ._heartbeat import Heartbeat, LogLine
 from ._history import Sketch, Tally
 from ._hooks import EventName, Hook
-from ._job import Attempt, Job, Outcome, Progress, State, new_id
+from ._ids import new_id
+from ._job import Attempt, Job, Outcome, State
 from ._limit import Limit, Limits, LimitUse, Rate
 from ._moving import Move, move
 from ._order import Order, OrderKind
+from ._progress import Progress
+from ._query import Query
 from ._redaction import Redaction
 from ._retry import Retry
 from ._run import CurrentJob, current_job, progress
@@ -24,7 +27,7 @@ from ._schedules import Schedules
 from ._service import Budget, ServiceState, ServiceStatus
 from ._spec import Every, every
 from ._stint import alive, ready, stopping
-from ._store import Claim, OnConflict, Query, Store
+from ._store import Claim, OnConflict, Store
 from ._task import Declared
 from ._track import track
 from ._why import Obstacle, Reason, Why

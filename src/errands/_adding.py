@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any, ParamSpec, TypeVar, overload
 
 from ._engine import Engine
-from ._job import Job, new_id
+from ._ids import new_id
+from ._job import Job
 from ._options import Options
 
 P = ParamSpec("P")

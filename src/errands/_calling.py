@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ._function import awaited_by_itself
-from ._job import Job, Progress
+from ._job import Job
+from ._progress import Progress
 from ._task import Task
 from .errors import NotSerializable, RunStopped
 from .executors._records import levels

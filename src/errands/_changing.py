@@ -9,7 +9,7 @@ from datetime import datetime
 
 from ._engine import Engine
 from ._job import Job, State, id_of
-from ._store import Query
+from ._query import Query
 from .errors import StoreUnavailable
 
 PAGE = 500  # jobs that are changed in one go

@@ -16,9 +16,9 @@ from ._clock import Clock
 from ._declared import Declaration, Declarations
 from ._heartbeat import Heartbeat
 from ._historian import Historian
-from ._intake import Intake
 from ._job import Job
 from ._pruner import Pruner
+from ._reserving import Reserving
 from ._resident import Resident
 from ._room import Room
 from ._runner import Middleware, Next
@@ -39,7 +39,7 @@ HOOKS_GRACE = 2.0  # seconds that hooks have to be told the last outcomes
 ASK_TIME = 15.0  # seconds between two looks at the store's clock
 
 
-class Engine(Intake):
+class Engine(Reserving):
     """Keeps jobs in a store and, while it works, has them run."""
 
     def __init__(self, store: Store, clock: Clock, settings: Settings) -> None:

@@ -10,17 +10,13 @@ job and the time, and answers with the job as it then is.
 
 from __future__ import annotations
 
-import math
-import os
-import threading
 from dataclasses import MISSING, dataclass, fields
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Self
 
-from ._plain import kept
+from ._progress import Progress
 
-WIDEST = 1000  # characters of what a progress says
 HISTORY = 20  # attempts that a job remembers
 LOST = "its worker was lost"  # what an attempt says whose lease ran out
 NEVER = datetime(9999, 12, 31, tzinfo=UTC)  # when a job is free that is blocked
@@ -49,40 +45,6 @@ class Outcome(StrEnum):
 
 
 FINAL = frozenset({State.DONE, State.FAILED, State.CANCELLED})
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a running job has come.
-
-    Attributes:
-        done: Steps that are behind it.
-        total: Steps in all, or `None` if nobody knows.
-        text: What it is doing, in a few words: 1,000 characters at the most.
-    """
-
-    done: float
-    total: float | None = None
-    text: str | None = None
-
-    @classmethod
-    def of(cls, done: Any, total: Any = None, text: Any = None) -> Self:
-        """As a task tells it: with numbers of whatever library, and with any text.
-
-        Raises:
-            TypeError: if `done` or `total` is no number.
-            ValueError: if one of them is not finite.
-        """
-        return cls(
-            _number("done", done),
-            None if total is None else _number("total", total),
-            None if text is None else kept(str(text)[:WIDEST]),
-        )
-
-    @property
-    def fraction(self) -> float | None:
-        """Between 0 and 1, or `None` if the total is not known."""
-        return min(max(self.done / self.total, 0.0), 1.0) if self.total else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,66 +274,7 @@ class Job:
         return (*self.history[1 - HISTORY :], ended)
 
 
-def _number(name: str, value: Any) -> float:
-    if type(value) not in (int, float):
-        try:
-            value = float(value)
-        except (TypeError, ValueError):
-            raise TypeError(f"progress({name}={value!r}): expected a number") from None
-    if not math.isfinite(value):
-        raise ValueError(f"progress({name}={value!r}): expected a finite number")
-    return value  # type: ignore[no-any-return]  # an int or a float
-
-
 DEFAULTS = {field.name: field.default for field in fields(Job) if field.default is not MISSING}
-
-
-class _Ids:
-    """Makes ids that sort in the order in which they were asked for, in one process."""
-
-    def __init__(self) -> None:
-        self._stamp, self._count = 0, 0  # a millisecond, and how many ids it has had
-        self._head = ""  # of all its ids
-        self._tails: list[str] = []
-        self._lock = threading.Lock()
-
-    def next(self, stamp: int) -> str:
-        with self._lock:
-            if stamp > self._stamp:
-                self._begin(stamp)
-            elif self._count == 0xFFF:  # RFC 9562 has room for no more: borrow from what is to come
-                self._begin(self._stamp + 1)
-            else:
-                self._count += 1
-            if not self._tails:  # asked for seldom, since asking takes long
-                self._tails = [_tail(n) for n in memoryview(os.urandom(8 * 256)).cast("Q")]
-            return f"{self._head}{self._count:03x}{self._tails.pop()}"
-
-    def _begin(self, stamp: int) -> None:
-        text = f"{stamp:012x}"
-        self._stamp, self._count, self._head = stamp, 0, f"{text[:8]}-{text[8:]}-7"
-
-
-def _tail(noise: int) -> str:
-    text = f"{2 << 62 | noise >> 2:016x}"
-    return f"-{text[:4]}-{text[4:]}"
-
-
-_ids = _Ids()
-
-
-def new_id(now: datetime) -> str:
-    """A UUIDv7 that sorts by `now`, then by the order of the calls, and cannot be guessed.
-
-    The 12 bits after the time count, as in RFC 9562, section 6.2, method 1; 62 are random.
-    """
-    return _ids.next(round(now.timestamp() * 1000))
-
-
-def first_id(at: datetime) -> str:
-    """What no id of an earlier millisecond sorts above, and none of this one below."""
-    text = f"{max(round(at.timestamp() * 1000), 0):012x}"
-    return f"{text[:8]}-{text[8:]}-7000-8000-000000000000"
 
 
 def id_of(job: Job | str) -> str:

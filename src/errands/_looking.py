@@ -12,10 +12,10 @@ from ._history import KEPT, MINUTE, STEPS, Tally
 from ._job import Job, State, id_of
 from ._limit import LimitUse
 from ._plain import Seconds, seconds
+from ._query import Query
 from ._results import result
 from ._schedule import Schedule
 from ._spec import Spec
-from ._store import Query
 
 MOST_COUNTED = 10_000  # jobs that one limit keeps back
 

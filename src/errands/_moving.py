@@ -12,7 +12,8 @@ from pathlib import Path
 import msgspec
 
 from ._job import Job, State
-from ._store import Query, Store
+from ._query import Query
+from ._store import Store
 from .errors import StoreInUse, StoreUnavailable
 from .stores import store_at, without_password
 

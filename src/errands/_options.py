@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, get_args
 
 from ._clock import whole
-from ._job import NEVER, WAITING, Job, new_id
+from ._ids import new_id
+from ._job import NEVER, WAITING, Job
 from ._plain import BYTES, LONGEST, Seconds, is_text, is_whole, seconds, shown
 from ._store import OnConflict
 from ._task import Task

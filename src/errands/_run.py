@@ -13,8 +13,9 @@ from functools import partial
 from typing import Any, Self
 
 from ._finishing import Finishing
-from ._job import Job, Progress
+from ._job import Job
 from ._leash import Leash
+from ._progress import Progress
 from ._task import GRACE, Task
 from .errors import RunStopped
 

@@ -1,8 +1,4 @@
-"""The runs of one worker: started, watched, and their outcomes saved.
-
-A job is held from the moment its lease is ours until its outcome is stored. A slot is in use
-only while its function runs, so that saving never keeps the next job waiting.
-"""
+"""The runs of one worker: started, watched, stopped, and their outcomes saved."""
 
 from __future__ import annotations
 
@@ -11,18 +7,19 @@ import logging
 import traceback
 from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from contextvars import copy_context
-from datetime import timedelta
 from functools import partial
 
 from ._calling import Executors
 from ._clock import Clock
 from ._doubts import Doubts
 from ._finishing import Finishing
+from ._holdings import Holdings
 from ._job import Job
 from ._leash import let_go
 from ._outcomes import Outcomes
 from ._parents import results_of
 from ._plain import kept
+from ._reports import Reports
 from ._run import Run
 from ._runner import Middleware, run
 from ._store import Store
@@ -35,11 +32,8 @@ logger = logging.getLogger("errands.worker")
 
 Play = Callable[[Run, Task, Sequence[Middleware], Executors, Clock], Coroutine[None, None, Job]]
 
-TELL = 0.1  # seconds between two reports of progress
-PROBATION = timedelta(seconds=60)  # in which a job that lost its workers shows that it is not why
 
-
-class Runs:
+class Runs(Holdings):
     """Runs jobs that are leased to one worker.
 
     Args:
@@ -48,6 +42,7 @@ class Runs:
         ended: Told about each outcome once it is stored.
         play: Runs one job and answers with its outcome.
         processes: For those that are to run in one.
+        advanced: Told which jobs have come further, once that is stored.
 
     Attributes:
         slots: How many there are now.
@@ -65,24 +60,18 @@ class Runs:
         ended: Callable[[Job], object],
         play: Play = run,
         processes: Processes | None = None,
+        advanced: Callable[[Sequence[Job]], object] = len,
     ) -> None:
         """Belong to the running event loop; run nothing yet."""
-        self._play = play
-        self._store, self._tasks, self._clock = store, tasks, clock
-        self.slots, self._middleware = slots, middleware
-        self._freed, self._told = freed, ended
+        super().__init__(slots, clock, freed)
+        self._store, self._tasks, self._patience = store, tasks, patience
+        self._middleware, self._play, self._told = middleware, play, ended
         self._executors = Executors(Threads(slots), processes or Processes(1))
-        self._patience = patience
         self._doubts = Doubts(store, tasks, clock, patience, self._give_up)
-        self._held: dict[str, Run] = {}
         self._outcomes = Outcomes(store, clock, patience, self._settled, ended)
-        self._advanced: dict[str, Run] = {}
-        self._new_progress = asyncio.Event()
-        self._nothing_runs, self._nothing_held = asyncio.Event(), asyncio.Event()
-        self._nothing_runs.set()
-        self._nothing_held.set()
-        self._busy, self._is_stopping = 0, False
-        self.advanced: Callable[[Sequence[Job]], object] = len  # told what progress is stored
+        self._reports = Reports(store, clock, patience, advanced)
+        self._note, self._unreported = self._reports.note, self._reports.waiting
+        self._is_stopping = False
         self.released = 0  # jobs that went back unfinished when we stopped
         self._context = copy_context()
         self._loop = asyncio.get_running_loop()
@@ -92,9 +81,14 @@ class Runs:
         """What is to be supervised as long as there are runs."""
         return {
             "outcomes": self._outcomes.save,
-            "progress": self._report,
+            "progress": self._reports.save,
             "doubts": self._doubts.look,
         }
+
+    @property
+    def left(self) -> list[str]:
+        """The names of the tasks whose threads go on although their runs are over."""
+        return self._executors.threads.left
 
     def resize(self, slots: int) -> None:
         """Have so many jobs run side by side from now on; what runs goes on."""
@@ -103,66 +97,6 @@ class Runs:
             self._executors.threads.resize(slots)
             self._freed()
 
-    @property
-    def free(self) -> int:
-        """How many more jobs may start."""
-        return self.slots - self._busy
-
-    @property
-    def running(self) -> int:
-        """How many jobs run now."""
-        return sum(run.task is not None and not run.is_ended for run in self._held.values())
-
-    @property
-    def tasks(self) -> set[str]:
-        """The names of the tasks of all jobs that are held."""
-        return {run.job.task for run in self._held.values()}
-
-    @property
-    def left(self) -> list[str]:
-        """The names of the tasks whose threads go on although their runs are over."""
-        return self._executors.threads.left
-
-    def count(self, tasks: Collection[str]) -> int:
-        """How many jobs of these tasks are held."""
-        return sum(run.job.task in tasks and not run.is_ended for run in self._held.values())
-
-    @property
-    def jobs(self) -> list[Job]:
-        """The jobs that run now."""
-        return [run.job for run in self._held.values() if run.task and not run.is_ended]
-
-    @property
-    def has_suspect(self) -> bool:
-        """Whether a job is here that lost its last workers, and has not lived here for a while."""
-        since = self._clock.now() - PROBATION
-        return any(
-            run.job.is_suspect and not run.is_ended and (run.job.started_at or since) > since
-            for run in self._held.values()
-        )
-
-    def held(self) -> list[str]:
-        """The ids of the jobs whose leases are to be kept. May be asked from any thread."""
-        held = list(self._held.values())  # at once, as others come and go
-        return [each.job.id for each in held if not each.is_stored]
-
-    @property
-    def is_busy(self) -> bool:
-        """Whether a job is held."""
-        return bool(self._held)
-
-    def occupy(self, slots: int = 1) -> None:
-        """Keep slots for jobs that are about to start."""
-        self._busy += slots
-        self._nothing_runs.clear()
-
-    def vacate(self, slots: int = 1) -> None:
-        """Free slots."""
-        self._busy -= slots
-        if not self._busy:
-            self._nothing_runs.set()
-        self._freed()
-
     def hold(self, job: Job) -> Run:
         """Keep the lease of a stored job."""
         before = self._held.get(job.id)
@@ -170,7 +104,7 @@ class Runs:
             return before
         if before is not None:  # its lease ran out here, and we claimed it again
             self._give_up(before)
-        run = self._held[job.id] = Run(job, self._advance)
+        run = self._held[job.id] = Run(job, self._note)
         self._nothing_held.clear()
         return run
 
@@ -192,11 +126,6 @@ class Runs:
         held.task = self._loop.create_task(
             self._work(held), name=f"{job.task} (job {job.id})", context=held.context
         )
-
-    def holds(self, job: Job) -> bool:
-        """Whether the job's lease is ours, at this version, and it has not ended."""
-        held = self._held.get(job.id)
-        return held is not None and not held.is_ended and held.job.version == job.version
 
     def unclaim(self, job: Job) -> None:
         """Hand back a job that was held and never started."""
@@ -255,10 +184,6 @@ class Runs:
                 "%d outcomes could not be saved; those jobs will run again", len(self._held)
             )
 
-    async def ended(self) -> None:
-        """Wait until nothing runs and every outcome is stored."""
-        await self._nothing_held.wait()
-
     async def _work(self, held: Run) -> None:
         task, outcome = self._tasks[held.job.task], None
         held.finishing = Finishing(self._store, task, self._clock)
@@ -278,7 +203,7 @@ class Runs:
         if held.is_ended:
             return
         held.is_ended = True
-        self._advanced.pop(outcome.id, None)
+        self._unreported.pop(outcome.id, None)
         # one that has a limit is saved once more, which lets the next of its jobs start
         if held.is_stored and not outcome.concurrency_key:
             self._leave(held, outcome.id)
@@ -326,29 +251,6 @@ class Runs:
                 "job %s (%s) was changed by somebody else; its outcome, %s, is refused",
                 job.id, job.task, job.state,
             )  # fmt: skip
-
-    def _leave(self, held: Run | None, job_id: str) -> None:
-        if held is not None and self._held.get(job_id) is held:
-            del self._held[job_id]
-        if not self._held:
-            self._nothing_held.set()
-
-    def _advance(self, held: Run) -> None:
-        """Called by `progress`, from whatever thread."""
-        if held.job.id not in self._advanced:
-            self._advanced[held.job.id] = held
-            self._loop.call_soon_threadsafe(self._new_progress.set)
-
-    async def _report(self) -> None:
-        while True:
-            await self._new_progress.wait()
-            self._new_progress.clear()
-            advanced, self._advanced = self._advanced, {}
-            jobs = [held.job for held in advanced.values() if not held.is_settling]
-            if jobs:
-                await self._patience.until_done(lambda: self._store.report(jobs))  # noqa: B023  # as above
-                self.advanced(jobs)
-            await self._clock.sleep(TELL)
 
 
 async def within(event: asyncio.Event, seconds: float) -> bool:

@@ -8,7 +8,8 @@ from typing import Any
 
 from ._declared import payload_of, require_spec
 from ._engine import Engine
-from ._job import Job, State, new_id
+from ._ids import new_id
+from ._job import Job, State
 from ._plain import is_text
 from ._schedule import Schedule
 from ._spec import Spec

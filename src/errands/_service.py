@@ -18,7 +18,8 @@ from functools import cached_property
 from typing import Literal, get_args
 
 from ._heartbeat import Heartbeat, LogLine
-from ._job import HISTORY, Attempt, Job, Outcome, State, new_id
+from ._ids import new_id
+from ._job import HISTORY, Attempt, Job, Outcome, State
 from ._plain import LONGEST as LONGEST_TIME
 from ._plain import Seconds, is_whole, seconds
 from ._retry import Retry

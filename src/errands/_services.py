@@ -15,6 +15,7 @@ from functools import partial
 from ._clock import Clock
 from ._heartbeat import LogLine
 from ._job import Job, State
+from ._query import Query
 from ._renewer import Renewer
 from ._resident import Resident
 from ._runner import Middleware
@@ -23,7 +24,7 @@ from ._schedule import SILENCE
 from ._service import QUEUE, Service, is_orphaned, key_of, marks_of
 from ._share import Share
 from ._stint import serve
-from ._store import Claim, Query, Store
+from ._store import Claim, Store
 from ._supervisor import Loop, Patience
 from ._tails import Tails
 from ._task import Named

@@ -11,9 +11,9 @@ from ._function import name_of
 from ._heartbeat import Heartbeat
 from ._job import Job, State
 from ._plain import Seconds, seconds
+from ._query import Query
 from ._service import Budget, Restart, Service, ServiceState, ServiceStatus, key_of
 from ._services import latest, unfinished
-from ._store import Query
 from .errors import JobFailed, NotOpen, SetupError, UnknownTask
 
 F = TypeVar("F", bound=Callable[[], Any])

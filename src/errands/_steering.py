@@ -14,7 +14,7 @@ from ._hooks import EventName, Hook, require_event
 from ._job import Job, State, id_of
 from ._order import Order, OrderKind
 from ._plain import Seconds, is_text, seconds
-from ._store import Query
+from ._query import Query
 from ._why import Why, why
 from .errors import JobExists, SetupError, UnknownWorker
 

@@ -14,8 +14,9 @@ from typing import Any
 
 from ._calling import Executors
 from ._clock import Clock
-from ._job import Job, Progress
+from ._job import Job
 from ._leash import Leash
+from ._progress import Progress
 from ._run import Run, begin
 from ._runner import Middleware, told, wrapped
 from ._service import Service

@@ -70,9 +70,8 @@ class Worker:
         self._unborn: set[str] = set()  # jobs for processes that are being stored
         self._runs = Runs(
             store, tasks, clock, patience, slots, middleware, self._free, ended,
-            processes=self._processes,
+            processes=self._processes, advanced=advanced,
         )  # fmt: skip  # a call
-        self._runs.advanced = advanced
         self._suspicion = Suspicion(store, clock, patience, self._runs)
         self._parents = Parents(store, clock, patience, ended)
         self._helm = Helm(store, clock, patience, self.name, self._runs, slots)

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from .._job import Progress
+from .._progress import Progress
 from .._reference import Reference
 from ..errors import ProcessDied, SetupError
 from ._records import log_again

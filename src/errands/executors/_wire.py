@@ -14,7 +14,8 @@ from typing import Any
 
 import msgspec
 
-from .._job import Job, Progress
+from .._job import Job
+from .._progress import Progress
 from .._reference import Reference
 
 HEAD = struct.Struct(">IQ")

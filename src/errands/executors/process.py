@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 
-from .._job import Progress
+from .._progress import Progress
 from .._reference import Reference
 from ._child import Child
 from ._wire import Assignment, Done

@@ -16,7 +16,8 @@ from typing import Any, overload
 import msgspec
 
 from .._group import Group
-from .._job import Attempt, Job, Outcome, Progress, State
+from .._job import Attempt, Job, Outcome, State
+from .._progress import Progress
 
 FREQUENT = (
     "id", "task", "payload", "queue", "priority", "key", "added_at", "due_at", "free_at", "state",

@@ -12,8 +12,8 @@ import pytest
 from errands import Query, State, Store
 from errands.errors import JobExists, UnknownJob
 
+from ._contract._family import after
 from ._contract._rows import LATER, NOW, a_claim, ids, job
-from ._contract._waiting import after
 
 Begin = Callable[[], AbstractAsyncContextManager[Any]]
 

@@ -7,9 +7,10 @@ from itertools import chain
 from operator import attrgetter
 
 from ..._job import Job, State
-from ..._store import OnConflict, rival_within
+from ..._store import OnConflict
 from ...errors import JobExists, StoreUnavailable
 from .._bell import is_news
+from .._rivals import rival_within
 from .._rows import COLUMNS, FREQUENT, as_job, frequent, is_plain, new
 from ._link import Session
 from ._presence import Crier, Cry

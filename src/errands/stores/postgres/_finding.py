@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..._job import Job, State
-from ..._store import Query
+from ..._query import Query
 from .._rows import NAMES, UNFINISHED, as_job
 from ._link import PLAIN_PLANS, Row, Session, apply
 

@@ -3,76 +3,48 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from functools import partial
-from itertools import chain
-from typing import Any, Self
+from typing import Any
+
+from psycopg.errors import UniqueViolation
 
 from ..._clock import local_time
 from ..._examination import Examination
-from ..._finish import finish
 from ..._group import Group
-from ..._heartbeat import Heartbeat
-from ..._history import Tally
 from ..._job import WAITING, Job, State
 from ..._limit import LimitUse
-from ..._order import Order, OrderKind
-from ..._schedule import Schedule
-from ..._store import Claim, OnConflict, Query
-from ...errors import SetupError, UnfitConnection
+from ..._query import Query
+from ..._store import Claim, OnConflict
+from ...errors import UnfitConnection
 from .. import _fork
-from .._bell import Bell, is_news
+from .._bell import is_news
 from .._waits import Saved, wait
+from . import (
+    _adding,
+    _borrowed,
+    _children,
+    _examined,
+    _finding,
+    _groups,
+    _limits,
+    _orders,
+    _sql,
+    _unblocking,
+    _waiting,
+)
+from ._borrowed import Borrowed, borrowed
+from ._lane import Work
+from ._link import Row
+from ._records import Records
+from ._trail import Trail
 
-try:
-    import psycopg
-    from psycopg.errors import UniqueViolation
-
-    from . import (
-        _adding,
-        _borrowed,
-        _children,
-        _examined,
-        _finding,
-        _groups,
-        _history,
-        _limits,
-        _orders,
-        _schedules,
-        _schema,
-        _secret,
-        _sql,
-        _statements,
-        _unblocking,
-        _waiting,
-        _workers,
-    )
-    from ._address import address_of
-    from ._borrowed import Borrowed, borrowed
-    from ._errors import translated
-    from ._lane import Lane, Work
-    from ._link import PLAIN_PLANS, Link, Row, Session, ThreadLink, qualified
-    from ._presence import Crier, Cry, Presence
-    from ._trail import Trail
-except ImportError as error:
-    if not (error.name or "psycopg").startswith("psycopg"):
-        raise
-    # psycopg that is there, but finds no libpq, is no missing module
-    missing = "errands[postgres]" if isinstance(error, ModuleNotFoundError) else "psycopg[binary]"
-    said = "; ".join(str(error).splitlines())
-    raise SetupError(
-        f"a store in PostgreSQL needs its driver ({said}): pip install '{missing}'"
-    ) from error
-
-ENOUGH = 16  # additions for a batch of their own, where a connection is free
-IN_TIME = {"statement_timeout": "10s"}  # for those who block
 NO_JOBS: Sequence[Job] = ()
-AT_EASE = {"synchronous_commit": "off"}  # for what may be forgotten at a crash: news, and prunings
 
 
-class PostgresStore:
+class PostgresStore(Records):
     """Keeps jobs in two tables of a PostgreSQL server, 13 or newer, `postgresql://host/database`.
 
     The tables are made and upgraded when the store is opened. Options of the URL, beside those
@@ -92,46 +64,11 @@ class PostgresStore:
         Raises:
             ValueError: if the URL makes no sense, or has an option that there is not.
         """
-        self._address = address = address_of(url)
-        self._unblocked = WAITING  # the key up to which was looked who is kept back
-        self._bell = Bell()
-        self.listen = self._bell.listen
-        self._adding = Lane(
-            address, width=2, settings=PLAIN_PLANS, least=ENOUGH, committed=self._tell_added
-        )
-        self._claiming = Lane(address, width=1, settings=PLAIN_PLANS)
-        self._saving = Lane(address, width=1, settings=PLAIN_PLANS)
-        self._looking = Lane(address, width=2, settings=AT_EASE)
-        self._lanes = (self._adding, self._claiming, self._saving, self._looking)
-        self._extending = ThreadLink(address, PLAIN_PLANS | IN_TIME)
-        self._claim = partial(_sql.claim, Trail())
-        self._presence = Presence(address, self._bell.ring)
-        self._crier = Crier(self._notify, self._cry)
+        super().__init__(url)
         self._add = partial(_adding.add_and_tell, self._crier)
-        self._schema = ""
+        self._claim = partial(_sql.claim, Trail())
+        self._unblocked = WAITING  # the key up to which was looked who is kept back
         self._place: Row | None = None  # where the tables were found last
-
-    def __repr__(self) -> str:
-        return f"<PostgresStore {self._address.shown}>"  # without its password
-
-    async def __aenter__(self) -> Self:
-        """Connect, make or upgrade the tables.
-
-        Raises:
-            SetupError: if the server or its database cannot keep jobs, or in a process that was
-                forked while the store was open.
-        """
-        schema = await self._prepared()
-        for lane in self._lanes:
-            lane.open(schema)
-        self._presence.open(schema)
-        self._schema = schema
-        self._extend_sql = qualified(_statements.EXTEND, schema)
-        return self
-
-    async def __aexit__(self, *exc: object) -> None:
-        """Let go of the server, once what was asked of it is done."""
-        await finish(self._close())  # also for whoever is cancelled meanwhile
 
     async def add(self, jobs: Sequence[Job], on_conflict: OnConflict = "keep") -> list[Job]:
         """See `Store.add`."""
@@ -279,18 +216,6 @@ class PostgresStore:
             self._ring()
         return freed
 
-    async def beat(self, heartbeat: Heartbeat) -> None:
-        """See `Store.beat`."""
-        await self._looking.call(_workers.beat, heartbeat)
-
-    async def workers(self) -> list[Heartbeat]:
-        """See `Store.workers`."""
-        return await self._looking.call(_workers.workers, None)
-
-    async def prune_workers(self, before: datetime) -> int:
-        """See `Store.prune_workers`."""
-        return await self._looking.call(_workers.prune_workers, before)
-
     async def request_cancel(self, ids: Collection[str]) -> set[str]:
         """See `Store.request_cancel`."""
         asked = await self._saving.call(_orders.request_cancel, ids)
@@ -301,55 +226,9 @@ class PostgresStore:
         """See `Store.cancelling`."""
         return await self._looking.call(_orders.cancelling, worker)
 
-    async def orders(self) -> list[Order]:
-        """See `Store.orders`."""
-        return await self._looking.call(_orders.orders, None)
-
-    async def put_orders(self, orders: Sequence[Order]) -> None:
-        """See `Store.put_orders`."""
-        await self._saving.call(_orders.put, orders)
-        self._ring()
-
-    async def remove_orders(self, orders: Collection[tuple[OrderKind, str]]) -> None:
-        """See `Store.remove_orders`."""
-        await self._saving.call(_orders.remove, orders)
-        self._ring()
-
-    async def add_history(self, tallies: Sequence[Tally]) -> None:
-        """See `Store.add_history`."""
-        await self._looking.call(_history.add, tallies, is_once=True)
-
-    async def history(self, step: timedelta, since: datetime) -> list[Tally]:
-        """See `Store.history`."""
-        return await self._looking.call(_history.history, (step, since))
-
-    async def prune_history(self, step: timedelta, before: datetime) -> int:
-        """See `Store.prune_history`."""
-        return await self._looking.call(_history.prune, (step, before))
-
-    async def schedules(self) -> list[Schedule]:
-        """See `Store.schedules`."""
-        return await self._looking.call(_schedules.schedules, None)
-
-    async def put_schedules(self, schedules: Sequence[Schedule]) -> set[str]:
-        """See `Store.put_schedules`."""
-        return await self._saving.call(_schedules.put, schedules)
-
-    async def remove_schedules(self, names: Collection[str]) -> None:
-        """See `Store.remove_schedules`."""
-        await self._saving.call(_schedules.remove, names)
-
     async def examine(self) -> Examination:
         """See `Examinable.examine`."""
         return await _examined.examine(self._address)
-
-    async def secret(self) -> bytes:
-        """See `Store.secret`."""
-        return await self._saving.call(_secret.secret, None)
-
-    async def keep_secret(self, secret: bytes, *, is_over: bool) -> None:
-        """See `Store.keep_secret`."""
-        await self._saving.call(_secret.keep, (secret, is_over))
 
     async def now(self) -> datetime:
         """See `Store.now`: the server's clock, the only one that all machines share."""
@@ -369,28 +248,6 @@ class PostgresStore:
                 )
             yield session
 
-    async def _prepared(self) -> str:
-        link = Link(self._address, {})
-        try:
-            connection = await link.connection()
-            schema = await _schema.schema_of(connection, self._address.schema)
-            await _schema.prepare(Session(connection, schema), schema, self._address.shown)
-        except psycopg.Error as error:
-            raise translated(error, self._address.shown) from error
-        finally:
-            await link.close()
-        return schema
-
-    async def _close(self) -> None:
-        writing = self._adding, self._claiming, self._saving
-        await asyncio.gather(*(lane.close() for lane in writing))  # and then there is no more news
-        await self._crier.close()
-        try:
-            await self._presence.close()
-        finally:
-            await self._looking.close()
-            await asyncio.to_thread(self._extending.close)
-
     async def _saved(self, jobs: Sequence[Job]) -> Saved:
         try:
             return await self._saving.call(_limits.save, jobs)
@@ -398,27 +255,6 @@ class PostgresStore:
             if len(jobs) == 1:
                 return Saved()
             return Saved.all_of(await asyncio.gather(*(self._saved([job]) for job in jobs)))
-
-    def _tell_added(self, calls: list[Sequence[Job]]) -> None:
-        """Once for a batch; and also of what somebody has added who was cancelled meanwhile."""
-        if isinstance(calls[0], _adding.Told):
-            self._bell.ring()
-        else:
-            self._tell(chain.from_iterable(calls))
-
-    def _tell(self, jobs: Iterable[Job], *, anyway: bool = False) -> None:
-        if anyway or is_news(jobs):
-            self._ring()
-
-    def _ring(self) -> None:
-        self._bell.ring()
-        self._crier.cry()
-
-    async def _notify(self) -> Any:
-        return await self._looking.call(_sql.notify, self._cry())
-
-    def _cry(self) -> Cry:
-        return self._presence.channel, self._presence.name
 
 
 def _work(jobs: Sequence[Job], on_conflict: OnConflict) -> Work[Sequence[Job], list[Job]]:

@@ -17,18 +17,17 @@ import os
 import queue
 import threading
 import time
-from collections import defaultdict
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
 from itertools import groupby
-from typing import Any, TypeAlias, TypeVar
+from typing import Any
 
 import apsw
 
 from ...errors import StoreUnavailable
 from .. import _fork
-from ._database import Database, OwnDatabase
+from ._call import Answer, Asked, Call, Work, deliver, kind, settle
+from ._database import OwnDatabase
 from ._told import translated
 from ._turn import Turn
 
@@ -36,25 +35,6 @@ BUSY = 5000  # milliseconds that a statement waits for another process' transact
 SLOW = 0.002  # seconds of a commit in the event loop that are too many
 AVOID = 10.0  # seconds for which the loop then leaves commits to the thread
 TRIES = 4  # times that a transaction which could not begin is begun anew
-
-Asked = TypeVar("Asked")
-Answer = TypeVar("Answer")
-Work: TypeAlias = Callable[[Database, list[Asked]], list[Answer]]
-
-
-@dataclass(slots=True)
-class _Call:
-    work: Work[Any, Any]
-    argument: Any
-    loop: asyncio.AbstractEventLoop | None  # whose future it is; `None` for a blocked thread's
-    future: Any  # asyncio's, or a thread's
-    result: Any = None
-    error: BaseException | None = None
-
-    def __await__(self) -> Generator[Any, None, Any]:
-        if self.future.done():
-            yield  # others get their turn, as they would while we wait
-        return (yield from self.future)
 
 
 class Lane:
@@ -72,8 +52,8 @@ class Lane:
         """Make the lane; `open` starts it."""
         self._connect, self._path, self._turn = connect, path, turn
         self._begin = "begin" if turn is None else "begin immediate"
-        self._calls: queue.SimpleQueue[list[_Call] | None] = queue.SimpleQueue()
-        self._fresh: list[_Call] = []  # of this turn of the loop
+        self._calls: queue.SimpleQueue[list[Call] | None] = queue.SimpleQueue()
+        self._fresh: list[Call] = []  # of this turn of the loop
         self._asked = 0  # how often in this turn
         self._was_lone = self._was_slow = False
         self._slow_until = math.inf if turn is None else 0.0
@@ -90,7 +70,7 @@ class Lane:
         """
         _fork.opened(self._path)
         opened: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        first = _Call(lambda db, arguments: arguments, None, opened.get_loop(), opened)
+        first = Call(lambda db, arguments: arguments, None, opened.get_loop(), opened)
         self._thread = threading.Thread(
             target=self._run, args=(first,), name="errands sqlite", daemon=True
         )
@@ -126,7 +106,7 @@ class Lane:
         """
         self._require_open()
         loop = asyncio.get_running_loop()
-        call = _Call(work, argument, loop, loop.create_future())
+        call = Call(work, argument, loop, loop.create_future())
         if not self._asked:
             loop.call_soon(self._hand_over)  # with all that is asked for in this turn of the loop
         self._asked += 1
@@ -143,7 +123,7 @@ class Lane:
         """
         self._require_open()
         future: Future[Answer] = Future()
-        self._calls.put([_Call(work, argument, None, future)])
+        self._calls.put([Call(work, argument, None, future)])
         try:
             return future.result(seconds)
         except TimeoutError:
@@ -160,7 +140,7 @@ class Lane:
             calls, self._fresh = self._fresh, []
             self._calls.put(calls)
 
-    def _transacts_here(self, call: _Call) -> bool:
+    def _transacts_here(self, call: Call) -> bool:
         """Commit a small call of a lone caller in the event loop, if that takes no time.
 
         The way to the thread and back takes as long as a quick disk's commit, and the loop has
@@ -186,10 +166,10 @@ class Lane:
             self._slow_until = begun + AVOID
         else:
             self._was_slow = True
-        _settle([call])
+        settle([call])
         return True
 
-    def _run(self, first: _Call) -> None:
+    def _run(self, first: Call) -> None:
         try:
             self._db = self._connect()
             self._file = _identity(self._path)
@@ -197,9 +177,9 @@ class Lane:
                 self._turn.open()
         except Exception as error:  # noqa: BLE001  # told to the one who opens
             first.error = translated(error, self._path, self._db)
-            self._deliver([first])
+            deliver([first])
             return
-        self._deliver([first])
+        deliver([first])
         while calls := self._waiting():
             with self._in_use:
                 self._group(self._db, calls)
@@ -207,9 +187,9 @@ class Lane:
         if self._turn is not None:
             self._turn.close()
 
-    def _waiting(self) -> list[_Call]:
+    def _waiting(self) -> list[Call]:
         """All calls that wait, at least one; none once the lane is closed."""
-        calls: list[_Call] = []
+        calls: list[Call] = []
         more = self._calls.get()
         while more is not None:
             calls += more
@@ -221,7 +201,7 @@ class Lane:
             self._calls.put(None)  # first what is left, then the end
         return calls
 
-    def _group(self, db: OwnDatabase, calls: list[_Call]) -> None:
+    def _group(self, db: OwnDatabase, calls: list[Call]) -> None:
         try:
             self._transact(db, calls, patience=BUSY / 1000)
         except Exception as error:  # noqa: BLE001  # told to the one who called
@@ -231,14 +211,14 @@ class Lane:
                 for call in calls:
                     self._group(db, [call])
                 return
-        self._deliver(calls)
+        deliver(calls)
 
-    def _transact(self, db: OwnDatabase, calls: list[_Call], *, patience: float) -> None:
+    def _transact(self, db: OwnDatabase, calls: list[Call], *, patience: float) -> None:
         if self._turn is not None and not self._turn.take(patience):
             raise apsw.BusyError("another process does not stop writing")
         try:
             self._start(db)
-            for _, same in groupby(sorted(calls, key=_kind), key=_kind):
+            for _, same in groupby(sorted(calls, key=kind), key=kind):
                 together = list(same)
                 results = together[0].work(db, [call.argument for call in together])
                 for call, result in zip(together, results, strict=True):
@@ -264,19 +244,6 @@ class Lane:
                 if tries_left == 1:
                     raise
 
-    def _deliver(self, calls: list[_Call]) -> None:
-        by_loop: defaultdict[asyncio.AbstractEventLoop, list[_Call]] = defaultdict(list)
-        for call in calls:
-            if call.loop is None:
-                _settle([call])
-            else:
-                by_loop[call.loop].append(call)
-        for loop, mine in by_loop.items():
-            try:
-                loop.call_soon_threadsafe(_settle, mine)
-            except RuntimeError:  # the loop was closed, and with it whoever waited
-                continue
-
 
 def _identity(path: str) -> tuple[int, int] | None:
     """Which file a path names; SQLite goes on with the one it opened, wherever that is."""
@@ -285,17 +252,3 @@ def _identity(path: str) -> tuple[int, int] | None:
     except FileNotFoundError:
         return None
     return there.st_dev, there.st_ino
-
-
-def _kind(call: _Call) -> int:
-    return id(call.work)
-
-
-def _settle(calls: list[_Call]) -> None:
-    for call in calls:
-        if call.future.done():  # whoever waited was cancelled
-            continue
-        if call.error is not None:
-            call.future.set_exception(call.error)
-        else:
-            call.future.set_result(call.result)

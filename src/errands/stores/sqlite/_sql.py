@@ -14,8 +14,10 @@ from itertools import chain
 from typing import Any
 
 from ..._job import Job, State
-from ..._store import OnConflict, Query, rival_within
+from ..._query import Query
+from ..._store import OnConflict
 from ...errors import JobExists
+from .._rivals import rival_within
 from .._rows import FINISHED, UNFINISHED, as_json, ms
 from .._waits import Saved, are_kept_back
 from . import _limits, _waiting

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ._adding import Adding
+from ._changing import Changing
 from ._claiming import Claiming
 from ._groups import Groups
 from ._history import History
@@ -13,6 +14,7 @@ from ._living import Living
 from ._looking import Looking
 from ._orders import Orders
 from ._rates import Pacing
+from ._refusing import Refusing
 from ._saving import Saving
 from ._schedules import Schedules
 from ._waiting import Waiting
@@ -23,6 +25,8 @@ __all__ = ["StoreContract"]
 
 class StoreContract(
     Waiting,
+    Refusing,
+    Changing,
     Groups,
     History,
     Orders,

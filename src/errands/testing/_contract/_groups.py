@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from errands import Group, State, Store
 
+from ._family import SOON, ended
 from ._rows import LATER, NOW, a_claim, job
-from ._waiting import SOON, ended
 
 
 class Groups:
