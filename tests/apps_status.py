@@ -61,7 +61,8 @@ async def index(part: str, live: bool = False) -> Any:
     if part == "group":
         name = await errands.map(step_of, range(3), group="<i>sheep</i> / 3")
         return GroupProgress(await errands.group(name), live=live)
-    job = await errands.add_task(count, "<i>sheep</i>")
+    after = 90_000 if part == "later" else 0
+    job = await errands.options(after=after).add_task(count, "<i>sheep</i>")
     if part == "result":
         return JobResult(job, items, live=live)
     return JobProgress(job, live=live) if part == "progress" else JobStatus(job, live=live)
@@ -71,6 +72,13 @@ async def index(part: str, live: bool = False) -> Any:
 def step(number: int) -> Any:
     (FOLDER / f"step{number}").touch()
     return P("Stepped")
+
+
+@app.get("/forget")
+async def forget() -> Any:
+    for job in await errands.jobs():
+        await errands.delete(job)
+    return P("Forgotten")
 
 
 @app.get("/login")

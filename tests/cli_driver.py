@@ -12,6 +12,7 @@ import struct
 import subprocess
 import sys
 import termios
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -106,6 +107,13 @@ class Terminal:
             self._process.kill()
             self._process.wait()
             os.close(self._ours)
+
+    def wait_until_it_reads(self) -> None:
+        """Return once it waits for keys; a signal just before would be heard after the next."""
+        call = Path(f"/proc/{self._process.pid}/syscall")
+        # where Linux tells it: the number of the call, and its first argument, standard input
+        while call.exists() and call.read_text().split()[1:2] != ["0x0"]:
+            time.sleep(0.01)  # nobody tells when another process begins to wait
 
     def interrupt(self) -> None:
         """Press Ctrl-C."""

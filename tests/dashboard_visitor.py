@@ -44,5 +44,6 @@ def text_of(answer: Response) -> str:
 
 def rows_of(answer: Response) -> list[str]:
     """What somebody reads in each row of the tables."""
-    rows = re.findall(r"<tr>(?!<th)(.*?)</tr>", answer.text, re.DOTALL)
+    bodies = re.sub(r"<thead>.*?</thead>", "", answer.text, flags=re.DOTALL)
+    rows = re.findall(r"<tr>(.*?)</tr>", bodies, re.DOTALL)
     return [" ".join(unescape(re.sub(r"<[^>]+>", " ", row)).split()) for row in rows]

@@ -12,6 +12,7 @@ from cli_driver import (
     SECOND,
     ask,
     errands,
+    job,
     keep,
     know,
     there,
@@ -59,6 +60,31 @@ def test_a_worker_that_is_not_there_cannot_be_paused(file: str) -> None:
 
     assert 1 == ended.status
     assert "no worker at work is named 'web-2': there are web-1-4711" in ended.err
+
+
+def test_what_is_paused_and_unknown_may_be_mistyped(url: str) -> None:
+    """It is paused ahead, and the names that there are stand beside."""
+    keep(url, [job(queue="mail")])
+    know(url, "shop.resize")
+
+    queue, task = errands("pause", "mial", url=url), errands("pause", "--task", "sell", url=url)
+
+    assert (0, "queue mial is paused\n") == (queue.status, queue.out)
+    assert "there are no jobs in a queue 'mial' so far; there are mail" in queue.err
+    assert (0, "task sell is paused\n") == (task.status, task.out)
+    assert "no task is known as 'sell'; there are shop.resize" in task.err
+    assert "" == errands("pause", "mail", url=url).err
+
+
+@pytest.mark.parametrize("kind", [[], ["--task"], ["--key"]])
+def test_what_nothing_can_be_called_cannot_be_paused(file: str, kind: list[str]) -> None:
+    """It is said in a line."""
+    keep(file)
+
+    ended = errands("pause", *kind, 3_000 * "q", url=file)
+
+    assert 1 == ended.status
+    assert "is no name that a" in ended.err
 
 
 def test_a_schedule_that_is_not_there_cannot_be_paused(file: str) -> None:

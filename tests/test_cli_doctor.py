@@ -178,6 +178,7 @@ def test_a_service_that_failed_is_ill(url: str) -> None:
     [(check, ill)] = found(url).items()
 
     assert ("services", "not up: shop.follow (failed)") == (check, ill["text"])
+    assert "then: errands restart shop.follow" in str(ill["cure"])
 
 
 def test_what_is_paused_is_told_and_is_in_order(url: str) -> None:

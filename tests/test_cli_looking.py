@@ -228,6 +228,49 @@ def test_the_beginning_of_an_id_will_do(url: str) -> None:
     assert "too short" in errands("show", one.id[:4], url=url).err
 
 
+def test_the_beginning_of_an_id_is_the_next_page(url: str) -> None:
+    """What begins none is told; a whole id is a place, also when its job is forgotten."""
+    one, two = keep(url, [job(), job()])
+
+    assert [one.id] == [row[0] for row in errands("jobs", "--before", two.id[:18], url=url).rows]
+    assert "is no id" in errands("jobs", "--before", "x", url=url).err
+    gone = f"{two.id[:-1]}{'0' if two.id[-1] != '0' else '1'}"
+    assert 0 == errands("jobs", "--before", gone, url=url).status
+
+
+def test_a_queue_that_has_no_jobs_is_told(url: str) -> None:
+    """With those that have."""
+    keep(url, [job(queue="mail")])
+
+    ended = errands("jobs", "--queue", "mial", url=url)
+
+    assert (0, []) == (ended.status, ended.rows)
+    assert "there are no jobs in a queue 'mial' so far; there are mail" in ended.err
+    assert "there are mail" in errands("retry", "--queue", "mial", "--yes", url=url).out
+
+
+@pytest.mark.parametrize(
+    "command", ["jobs --limit 99999999999999999999", "prune --keep 99999999d --yes"]
+)
+def test_what_no_store_can_count_is_refused(file: str, command: str) -> None:
+    """And not by a traceback."""
+    keep(file)
+
+    assert 2 == errands(*command.split(), url=file).status
+
+
+def test_slots_in_use_are_those_of_the_jobs_that_run(url: str) -> None:
+    """What a worker says of itself is some seconds old."""
+    keep(url, [job().claimed("web-1", NOW, HOUR), job().claimed("web-1", NOW, HOUR)])
+    know(url, worker="web-1")
+
+    [row] = errands("workers", "--json", url=url).json
+    assert (2, 5) == (row["running"], row["slots"])
+    assert "2 of 5 slots in use" in errands("doctor", url=url).out
+    [row] = errands("top", "--json", url=url).json["workers"]
+    assert 2 == row["running"]
+
+
 def test_a_job_that_is_not_there_is_said(url: str) -> None:
     """With the store, and status 1."""
     keep(url)

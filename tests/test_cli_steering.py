@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from cli_driver import (
     HOUR,
@@ -19,6 +21,10 @@ from cli_driver import (
 from errands import State
 
 MANY = 3000
+IMPATIENT = (
+    "import os, signal; from errands.cli import _bar; drawn = _bar._drawn; "
+    "_bar._drawn = lambda *of: (os.kill(os.getpid(), signal.SIGINT), drawn(*of))[1]"
+)
 
 STORES = ("sqlite", "postgres")  # that other processes see
 
@@ -178,6 +184,36 @@ def test_somebody_is_asked_with_the_number(file: str, answer: str, left: int) ->
 
     assert (left > 0) == status
     assert left == sum(each.state is State.FAILED for each in there(file).values())
+
+
+@pytest.mark.slow
+def test_whoever_is_asked_may_leave(file: str) -> None:
+    """By Ctrl-C, at once."""
+    keep(file, [failed()])
+    terminal = Terminal("retry", "--all", "-s", file)
+
+    terminal.wait_for("Retry 1 job? [y/N]:")
+    terminal.wait_until_it_reads()
+    terminal.interrupt()
+
+    assert 1 == terminal.end()
+    assert "Aborted!" in terminal.shown
+    assert "0/0" not in terminal.shown
+    assert [State.FAILED] == [each.state for each in there(file).values()]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", ["delete --all", "prune --keep 0"])
+def test_whoever_stops_long_work_is_told_how_far_it_is(file: str, command: str) -> None:
+    """What was done stays so; the rest is as it was."""
+    keep(file, [failed() for _ in range(MANY)])
+
+    # Ctrl-C, as soon as the bar is there
+    status, shown = in_terminal(*command.split(), "--yes", "-s", file, before=IMPATIENT)
+
+    [done] = re.findall(r"stopped after ([\d,]+) jobs", shown)
+    assert 1 == status
+    assert 0 < int(done.replace(",", "")) <= MANY - len(there(file)) < MANY
 
 
 @pytest.mark.slow

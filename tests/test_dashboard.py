@@ -310,6 +310,24 @@ async def test_a_job_shows_all_of_its_life(client: AsyncClient, errands: Errands
     assert "hx-trigger" not in answer.text  # it does not change any more
 
 
+async def test_a_job_has_the_buttons_that_do_something(
+    client: AsyncClient, errands: Errands
+) -> None:
+    """One that waits for others, or is due, can only be cancelled."""
+    due, later = job_of(errands, task="due"), job_of(errands, ago=-90, task="later")
+    waiting = job_of(errands, ago=-90, blocked_by="jobs")
+    failed = ended(job_of(errands), Outcome.FAILED, "no")
+    for job, buttons in (
+        (due, ["Cancel"]), (later, ["Start now", "Cancel"]), (waiting, ["Cancel"]),
+        (failed, ["Retry"]),
+    ):  # fmt: skip  # a table
+        await keep(errands, job)
+        page = (await client.get(f"jobs/{job.id}")).text
+        head = page.partition('<div class="head">')[2].partition("</div>")[0]
+
+        assert buttons == re.findall(r">([A-Z][a-z ]+)</button>", head)
+
+
 async def test_a_job_that_waits_for_others_shows_them(
     client: AsyncClient, errands: Errands
 ) -> None:
@@ -499,6 +517,50 @@ async def test_queues_show_their_depth(client: AsyncClient, errands: Errands) ->
     assert ["a 1 1 20 s 1 queued Pause", "b 2 30 s 2 queued Pause"] == rows_of(answer)
 
 
+async def test_of_many_queues_the_deepest_are_shown(client: AsyncClient, errands: Errands) -> None:
+    """And those that are paused; the filter has them named, and not chosen from."""
+    names = [f"queue-{n:03}" for n in range(300)]
+    await keep(errands, *(job_of(errands, queue=name) for name in names))
+    await keep(errands, *(job_of(errands, queue="deep") for _ in range(2)))
+    await errands.pause("queue-299")
+
+    for page, most in (("", 12), ("queues", 100)):
+        rows = rows_of(answer := await client.get(page))
+        assert most == len(rows)
+        assert rows[0].startswith("deep 2")
+        assert rows[-1].startswith("queue-299 paused")
+        assert f"{301 - most} more, less deep" in answer.text
+    assert '<input type="text" name="queue"' in (await client.get("jobs")).text
+    assert ["queue-150"] == [job.queue for job in await errands.jobs(queue="queue-150")]
+
+
+async def test_slots_in_use_are_those_of_the_jobs_that_run(url: str) -> None:
+    """What a worker says of itself is some seconds old."""
+    errands, is_over = Errands(url, grace=1, slots=3), asyncio.Event()
+
+    @errands.task(name="wait")
+    async def wait() -> None:
+        await is_over.wait()
+
+    async with errands.working(), visitor(errands) as client:
+        await eventually(1, lambda: _number_of_workers(errands))
+        jobs = await errands.add_tasks([(wait,), (wait,)])
+        for job in jobs:
+            await soon_running(errands, job.id)
+
+        assert "2 of 3 slots in use" in text_of(await client.get(""))
+        assert "2 of 3" in rows_of(await client.get("workers"))[0]
+        is_over.set()
+
+
+async def soon_running(errands: Errands, job_id: str) -> None:
+    async def is_running() -> bool:
+        job = await errands.job(job_id)
+        return job is not None and job.state is State.RUNNING
+
+    await eventually(True, is_running)
+
+
 async def test_queues_show_which_limits_hold(url: str) -> None:
     """How many run of how many, and how many are kept back; those that keep back most first."""
     errands = Errands(url, grace=0)
@@ -680,7 +742,13 @@ async def test_strange_texts_are_harmless(client: AsyncClient, errands: Errands)
     assert "<script>alert(1)</script>\"'&\\u202eevil\\u0000\\ud800" in shown
 
 
-@pytest.mark.parametrize("query", ["text=%00", "before=%00", "key=%ff%fe", "state=%00", "told=<b>"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        "text=%00", "before=%00", "key=%ff%fe", "state=%00", "told=<b>",
+        f"told=retry&n={'9' * 5_000}&left={'9' * 5_000}",
+    ],
+)  # fmt: skip  # a table
 async def test_strange_questions_are_harmless(client: AsyncClient, query: str) -> None:
     """They find nothing, or everything."""
     answer = await client.get(f"jobs?{query}")
@@ -702,6 +770,8 @@ async def test_a_long_traceback_is_shown_in_part(client: AsyncClient, errands: E
     for words in ("Traceback: begin", "ValueError: the end", "980 kB left out", "all of it"):
         assert words in page.text
     assert error == whole.text
+    for place in ("1", "-1", "01", "x", "9" * 5_000):
+        assert 404 == (await client.get(f"jobs/{job.id}/errors/{place}")).status_code
     assert "text/plain; charset=utf-8" == whole.headers["content-type"]
     for path in ("", "jobs", "groups", "errors"):
         assert len((await client.get(path)).text) < 20_000

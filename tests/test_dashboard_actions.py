@@ -282,6 +282,7 @@ async def test_a_job_is_run_again_with_other_arguments(pay: Errands) -> None:
     [
         ("{", "The arguments are no JSON"),
         ("[1]", "no JSON object"),
+        ("[" * 100_000, "The arguments are no JSON"),
         ('{"amount": "much"}', "pay: arguments cannot be read"),
     ],
 )
@@ -333,6 +334,36 @@ async def test_what_else_is_paused_is_shown(errands: Errands) -> None:
         assert "task shop.sell" in rows_of(await client.get("queues"))[0]
         await do(client, "resume", task="shop.sell")
         assert [] == await errands.orders()
+
+
+@pytest.mark.parametrize(
+    ("action", "form"),
+    [
+        ("pause", {"queue": "q" * 10_000}),
+        ("pause", {"queue": "\0"}),
+        ("slots", {"worker": "w", "slots": "9" * 5_000}),
+    ],
+)
+async def test_what_nothing_can_be_called_is_refused(
+    errands: Errands, action: str, form: dict[str, str]
+) -> None:
+    """And the page says so."""
+    async with errands, visitor(errands) as client:
+        answer = await do(client, action, **form)
+
+        assert 409 == answer.status_code
+        assert "This cannot be done" in answer.text
+        assert [] == await errands.orders()
+
+
+async def test_what_an_action_said_is_not_said_again(errands: Errands) -> None:
+    """By the next one, nor by the links of the page."""
+    async with errands, visitor(errands) as client:
+        await kept(errands, State.QUEUED)
+        page = await client.get("queues?told=retry&n=3&left=1")
+
+        assert "Queued again: 3. It could not be done with 1" in text_of(page)
+        assert 'name="back" value="/errands/queues"' in page.text
 
 
 @pytest.mark.parametrize("form", [{}, {"queue": "a", "task": "b"}])

@@ -426,6 +426,22 @@ def test_a_phone_shows_all_of_it(shop: Server) -> None:
         visited.require_peace()
 
 
+def test_a_phone_tells_a_service_before_its_log(shop: Server) -> None:
+    """How it does stands below its name, and its log has the width of the screen."""
+    with visit(shop, viewport=PHONE) as visited:
+        visited.go("services")
+        row = visited.row("ftp.mirror")
+        row.locator("[id='log-ftp.mirror'] summary").click()
+        name, state, log = (
+            row.locator(each).bounding_box() or {}
+            for each in ("[data-row]", ".badge", "pre >> nth=-1")
+        )
+
+        assert name["y"] < state["y"] < log["y"]
+        assert log["width"] > 0.9 * PHONE["width"]
+        visited.require_peace()
+
+
 def test_strange_texts_do_nothing(shop: Server) -> None:
     """Tags and handlers in arguments and errors are read, and not obeyed."""
     with visit(shop) as visited:

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
 from dashboard_visitor import OURS, visitor
+from httpx import ASGITransport, AsyncClient
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse
+from starlette.routing import Mount
+from starlette.types import Receive, Scope, Send
 
 from errands import Errands, every
+from errands.dashboard import dashboard
 
 PAUSE = {"schedule": "tick", "back": "/errands/schedules"}
 
@@ -50,10 +57,11 @@ async def test_this_machine_is_let_in(errands: Errands) -> None:
     [
         ("192.168.1.7", "localhost", {}),
         ("127.0.0.1", "shop.example", {}),  # a name that somebody lets point here
+        ("127.0.0.1", "localhost", {"host": "[no-address"}),
         ("127.0.0.1", "localhost", {"x-forwarded-for": "127.0.0.1"}),
         ("127.0.0.1", "localhost", {"forwarded": "for=203.0.113.7"}),
     ],
-    ids=["another machine", "another name", "a proxy", "a proxy of the standard"],
+    ids=["another machine", "another name", "no name", "a proxy", "a proxy of the standard"],
 )
 async def test_nobody_else_is_let_in_without_allow(
     errands: Errands, host: str, name: str, headers: Mapping[str, str]
@@ -128,6 +136,7 @@ async def test_a_form_of_ours_is_taken(errands: Errands, headers: dict[str, str]
         {"origin": "https://evil.example"},
         {"origin": "http://localhost.evil.example"},
         {"origin": "null"},
+        {"origin": "http://[no-address"},
     ],
 )
 async def test_a_form_of_another_site_is_refused(
@@ -213,6 +222,49 @@ async def test_every_answer_tells_the_browser_what_to_refuse(errands: Errands, p
     assert "no-store" == headers["cache-control"]
     assert "nosniff" == headers["x-content-type-options"]
     assert "DENY" == headers["x-frame-options"]
+
+
+@pytest.mark.parametrize("method", ["OPTIONS", "PUT", "DELETE", "PATCH"])
+async def test_a_page_is_only_read(errands: Errands, method: str) -> None:
+    """An answer to anything else says how it may be asked."""
+    async with errands, visitor(errands) as client:
+        answer = await client.request(method, "jobs")
+        head = await client.head("jobs")
+
+    assert 405 == answer.status_code
+    assert {"GET", "HEAD"} == set(answer.headers["allow"].split(", "))
+    assert "This cannot be asked so" in answer.text
+    assert 200 == head.status_code
+
+
+async def test_a_proxy_may_take_a_prefix_away(errands: Errands) -> None:
+    """Who says which, as `FastAPI(root_path=…)`, has links with it, and pages without."""
+    app = Starlette(routes=[Mount("/errands", dashboard(errands))])
+
+    async def below(scope: Scope, receive: Receive, send: Send) -> None:
+        await app({**scope, "root_path": "/prefix"}, receive, send)
+
+    transport = ASGITransport(below, client=("127.0.0.1", 50_000))
+    page = "/errands/schedules"
+    async with errands, AsyncClient(transport=transport, base_url="http://localhost") as client:
+        taken, kept = await client.get(page), await client.get(f"/prefix{page}")
+        [style] = re.findall(r'href="/prefix(/errands/static/dashboard[^"]+)"', taken.text)
+
+        for answer in (taken, kept):
+            assert 200 == answer.status_code
+            assert f'hx-get="/prefix{page}"' in answer.text
+            assert f'href="/prefix{page}" aria-current="page"' in answer.text
+        assert 200 == (await client.get(style)).status_code
+
+
+async def test_what_allow_raises_is_for_the_application(errands: Errands) -> None:
+    """It may send the visitor to a page where they log in."""
+
+    def allow(request: Request) -> bool:
+        raise HTTPException(401)
+
+    async with errands, visitor(errands, allow=allow) as client:
+        assert 401 == (await client.get("")).status_code
 
 
 async def test_a_form_has_its_limit(errands: Errands) -> None:

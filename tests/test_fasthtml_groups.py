@@ -187,15 +187,19 @@ def test_a_page_stays_as_it_is_while_nothing_changes(site: Site) -> None:
 
 
 def test_a_group_whose_jobs_are_forgotten_ends_the_polling(site: Site) -> None:
-    """286 is htmx's sign to stop; 204 a stream's."""
+    """286 is htmx's sign to stop; an event says so in a stream, and then 204."""
     site.get("/start")(lambda: GroupProgress(group(queued=3)))  # which no store has
     with site.client() as client:
         address = address_of(client.get("/start", headers=HTMX).text)
         gone = client.get(address, headers=HTMX)
         stream = client.get(address.replace("?", "/events?"))
+        [seen] = re.findall("id: (.*)", stream.text)
+        again = client.get(address.replace("?", "/events?"), headers={"Last-Event-ID": seen})
 
     assert (286, True, False) == (gone.status_code, "no longer" in gone.text, "hx-" in gone.text)
-    assert 204 == stream.status_code
+    assert "event: end" in stream.text
+    assert "no longer" in stream.text
+    assert 204 == again.status_code
 
 
 def test_a_live_group_is_followed_by_a_stream(work: Import) -> None:

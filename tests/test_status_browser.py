@@ -133,6 +133,22 @@ def test_a_result_takes_the_place_of_the_status(server: Server, live: str) -> No
 
 
 @in_a_browser
+@on_each_way
+def test_a_job_that_is_forgotten_meanwhile_is_not_shown_as_it_was(
+    server: Server, live: str
+) -> None:
+    """It is said, and nothing is asked any more."""
+    with visiting(server) as visit:
+        visit.page.goto(f"{visit.url}/?part=later{live}")
+        expect(visit.page.locator(".errands")).to_have_text("queued")
+        httpx.get(f"{visit.url}/forget", trust_env=False).raise_for_status()
+
+        expect(visit.page.locator(".errands")).to_have_text("no longer known")
+        expect(visit.page.locator("errands-live, [hx-get]")).to_have_count(0)
+        assert [] == visit.complaints
+
+
+@in_a_browser
 def test_a_link_that_is_no_longer_good_is_asked_once(server: Server) -> None:
     """Somebody else has logged in, in another tab: the page stays, and gives up."""
     with visiting(server) as visit:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Protocol
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Protocol
 
 import click
+
+if TYPE_CHECKING:
+    from click._termui_impl import ProgressBar
 
 
 class Tell(Protocol):
@@ -29,10 +32,17 @@ def bar(label: str, total: int | None = None) -> Iterator[Tell]:
     if not sys.stderr.isatty():
         yield lambda done, known=None: None
         return
-    with click.progressbar(length=total or 0, label=label, file=sys.stderr, show_pos=True) as drawn:
+    with ExitStack() as stack:
+        drawn: list[ProgressBar[int]] = []
 
         def tell(done: int, known: int | None = None) -> None:
-            drawn.length = max(known or total or done, done)
-            drawn.update(done - drawn.pos)
+            if not drawn:  # what is over at once has none
+                drawn.append(stack.enter_context(_drawn(label, total)))
+            drawn[0].length = max(known or total or done, done)
+            drawn[0].update(done - drawn[0].pos)
 
         yield tell
+
+
+def _drawn(label: str, total: int | None) -> ProgressBar[int]:
+    return click.progressbar(length=total or 0, label=label, file=sys.stderr, show_pos=True)

@@ -12,6 +12,7 @@ from ._filter import PAGE
 from ._records import state_of
 from ._services import services_of
 from ._texts import instant, lasting, number
+from ._workers import busy_slots
 
 SKEW = 1.0  # seconds between this machine's clock and the store's
 FUTURE = timedelta(seconds=5)  # by which a worker may be ahead
@@ -90,7 +91,9 @@ async def workers(errands: Errands) -> Finding:
         )  # fmt: skip  # a row
     if not alive:
         return Finding("workers", "none is at work", "start one: errands worker MODULE:NAME")
-    busy, slots = sum(w.running for w in alive), sum(w.slots for w in alive)
+    in_use = await busy_slots(errands)
+    busy = sum(w.running if in_use is None else in_use.get(w.worker, 0) for w in alive)
+    slots = sum(worker.slots for worker in alive)
     return Finding("workers", f"{number(len(alive), 'worker')}, {busy} of {slots} slots in use")
 
 
@@ -159,9 +162,10 @@ async def services(errands: Errands) -> Finding:
     if not down:
         return Finding("services", f"{number(len(found), 'service')}, none has failed")
     said = ", ".join(f"{each.name} ({each.state})" for each in down[:NAMED])
+    first = down[0].name
     return Finding(
         "services", f"not up: {said}{_more(down)}",
-        "`errands services` says why; mend it, then: errands retry --queue services --state failed",
+        f"`errands services {first}` says why; mend it, then: errands restart {first}",
     )  # fmt: skip  # a row
 
 

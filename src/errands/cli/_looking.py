@@ -11,21 +11,23 @@ from errands import Errands, Job
 from errands.errors import reason_of
 
 from ._filter import Filter, filtering
-from ._names import hint_of
+from ._names import SHORT_ID, hint_of, required
 from ._reach import Reach, reaching, with_json, with_reveal
-from ._records import json_line, of_job, of_worker, progress_text
+from ._records import json_line, of_job, progress_text
 from ._tables import Column, Record, write
 from ._texts import instant, number, short
+from ._workers import workers_of
 
+WHOLE = 36  # characters of an id: one that is forgotten still tells where the next page begins
+MOST = 1_000_000  # jobs that are listed at once
 WIDE, WIDER = 100, 130  # columns of a terminal
-SHORT_ID = 18  # characters of an id that tell its millisecond, and its place in that
 
 
 @click.command("jobs", context_settings={"max_content_width": 100})
 @filtering
 @click.option("--before", metavar="ID", help="Added before this job: the next page.")
 @click.option(
-    "--limit", type=click.IntRange(min=1), default=50, show_default=True, help="How many at most."
+    "--limit", type=click.IntRange(1, MOST), default=50, show_default=True, help="How many at most."
 )
 @with_reveal
 @with_json
@@ -44,8 +46,13 @@ def jobs_command(
 
     async def look(errands: Errands) -> tuple[list[Job], datetime, str]:
         settled = await chosen.settled(errands)
-        found = await settled.jobs(errands, before, limit)
-        return found, errands.now(), "" if found else await hint_of(errands, settled.task)
+        page = before if before is None or len(before) >= WHOLE else await _whole(errands, before)
+        found = await settled.jobs(errands, page, limit)
+        return (
+            found,
+            errands.now(),
+            "" if found else await hint_of(errands, settled.task, settled.queue),
+        )
 
     found, now, hint = reach.run(look)
     records = [of_job(job, now, is_revealing=is_revealing) for job in found]
@@ -64,15 +71,17 @@ def workers_command(reach: Reach, *, is_all: bool, is_json: bool) -> None:
     """List workers: where they run, how many jobs, and whether they are silent."""
 
     async def look(errands: Errands) -> tuple[list[Record], datetime]:
-        now, orders = errands.now(), await errands.orders()
-        paused = [order.name for order in orders if order.kind == "worker"]
-        return [of_worker(worker, now, paused) for worker in await errands.workers()], now
+        return await workers_of(errands), errands.now()
 
     found, now = reach.run(look)
     there = [each for each in found if is_all or each["state"] != "gone"]
     more = f"; {number(len(found), 'worker')} went lately: --all" if found else ""
     nothing = f"no worker is at work: errands worker MODULE:NAME starts one{more}"
     write(there, _worker_columns(now), is_json=is_json, nothing=nothing)
+
+
+async def _whole(errands: Errands, beginning: str) -> str:
+    return (await required(errands, beginning)).id
 
 
 def _job_columns(now: datetime) -> list[Column]:

@@ -10,7 +10,7 @@ import click
 
 from errands import Errands
 
-from ._names import full_task, full_worker
+from ._names import full_task, full_worker, note_of
 from ._reach import Reach, reaching
 from ._tables import Column, write
 
@@ -60,8 +60,10 @@ def pause_command(reach: Reach, kind: str, name: str) -> None:
       errands pause
     """  # noqa: D301  # click wants the character itself, not its escape
     if kind:
-        full = reach.run(lambda errands: _pause(errands, kind, name))
+        full, note = reach.run(lambda errands: _pause(errands, kind, name))
         click.echo(f"{kind} {full} is paused")
+        if note:
+            click.echo(f"Note: {note}", err=True)
         return
     write(reach.run(_paused), COLUMNS, is_json=False, nothing="nothing is paused")
 
@@ -79,17 +81,21 @@ def resume_command(reach: Reach, kind: str, name: str) -> None:
     raise click.ClickException(f"the {kind} {name!r} is not paused; `errands pause` lists what is")
 
 
-async def _pause(errands: Errands, kind: str, name: str) -> str:
-    """Pause it, and answer with its whole name."""
+async def _pause(errands: Errands, kind: str, name: str) -> tuple[str, str]:
+    """Pause it, and answer with its whole name, and with what else there is to say."""
     if kind == "schedule":
         await errands.schedules.pause(name)
-        return name
+        return name, ""
     if kind == "task":
         name = await full_task(errands, name)
     elif kind == "worker":
         name = await full_worker(errands, name)
-    await errands.pause(**{kind: name})
-    return name
+    try:
+        await errands.pause(**{kind: name})
+    except TypeError:
+        said = f"{name[:40]!r} is no name that a {kind} can have: it is too long"
+        raise click.ClickException(said) from None
+    return name, await note_of(errands, kind, name)
 
 
 async def _resume(errands: Errands, kind: str, name: str) -> str:

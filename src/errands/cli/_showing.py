@@ -9,15 +9,14 @@ from typing import Any
 
 import click
 
-from errands import Errands, Job, Redaction, Why
+from errands import Errands, Redaction, Why
 
-from ._looking import SHORT_ID
+from ._names import required
 from ._reach import Reach, reaching, with_json, with_reveal
 from ._records import json_line, progress_text, with_attempts
 from ._tables import Column, Record, write, write_json
 from ._texts import harmless, instant, lasting, one_line
 
-FEWEST = 8  # characters of an id that may stand for it
 LEFT = 10  # columns that the names of the fields take
 
 
@@ -52,34 +51,6 @@ def show_command(reach: Reach, job_id: str, *, is_revealing: bool, is_json: bool
         said = ", ".join(f"{each['number']} {each['outcome']}" for each in alike)
         click.echo(f"\nattempt {said}:")
         click.echo(_indented(error))
-
-
-async def required(errands: Errands, job_id: str) -> Job:
-    """The job of this id, or the only one whose id begins like that.
-
-    Raises:
-        click.ClickException: if there is none, or more than one.
-    """
-    found = await errands.job(job_id)
-    if found is not None:
-        return found
-    if len(job_id) < FEWEST:
-        raise click.ClickException(
-            f"{job_id!r} is no id, and too short for the beginning of one: give {SHORT_ID} "
-            "characters, as `errands jobs` shows them"
-        )
-    near = await errands.jobs(before=f"{job_id.lower()}~", limit=3)
-    alike = [job for job in near if job.id.startswith(job_id.lower())]
-    if not alike:
-        raise click.ClickException(
-            f"there is no job {job_id!r} in {errands.address}, or no longer: "
-            "`errands jobs` lists those that there are"
-        )
-    if len(alike) > 1:
-        raise click.ClickException(
-            f"{job_id!r} begins more than one id: {', '.join(job.id for job in alike)}"
-        )
-    return alike[0]
 
 
 COLUMNS = [

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import signal
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import wraps
@@ -15,9 +18,8 @@ from errands import Errands, ErrandsError, State
 
 from ._bar import Tell, bar
 from ._filter import PAGE, Filter, filtering
-from ._names import hint_of
+from ._names import hint_of, required
 from ._reach import Reach, reaching
-from ._showing import required
 from ._texts import instant, length, number
 
 Verb = Literal["cancel", "retry", "delete"]
@@ -143,8 +145,8 @@ def prune_command(reach: Reach, keep: float, *, is_sure: bool) -> None:
         which = f"the jobs that finished before {since} UTC, at most {ended:,}"
         if ended:
             require_yes(f"Forget {which}?", is_sure=is_sure)
-        with bar("forgotten", None if keep else ended) as tell:
-            return await errands.prune(keep, tell=tell)
+        with bar("forgotten", None if keep else ended) as tell, _interruptible(tell) as told:
+            return await errands.prune(keep, tell=told)
 
     click.echo(f"{number(reach.run(prune), 'job')} forgotten")
 
@@ -160,7 +162,12 @@ def require_yes(question: str, *, is_sure: bool) -> None:
         return
     if not sys.stdin.isatty():
         raise click.UsageError(f"{question} Nobody can be asked here: add --yes")
-    click.confirm(question, abort=True, err=True)
+    # the event loop's own handler would be heard only after the answer
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        click.confirm(question, abort=True, err=True)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _change(reach: Reach, verb: Verb, choice: Choice) -> None:
@@ -208,15 +215,36 @@ async def _change_all(errands: Errands, verb: Verb, choice: Choice) -> int:
     with bar("counting") as tell:
         total = await _matching(errands, chosen, tell)
     if not total:
-        click.echo(f"there are no such jobs{await hint_of(errands, chosen.task)}")
+        click.echo(f"there are no such jobs{await hint_of(errands, chosen.task, chosen.queue)}")
         return 0
     require_yes(f"{verb.capitalize()} {number(total, 'job')}?", is_sure=choice.is_sure)
-    with bar(verb, total) as tell:
+    with bar(verb, total) as tell, _interruptible(tell) as told:
         act = {"cancel": errands.cancel, "retry": errands.retry, "delete": errands.delete}[verb]
-        changed = await act(chosen.query(), tell=tell)
+        changed = await act(chosen.query(), tell=told)
     left = "" if changed == total else f", {total - changed:,} had changed meanwhile or run"
     click.echo(f"{number(changed, 'job')} {PAST[verb]}{left}")
     return 0
+
+
+@contextmanager
+def _interruptible(tell: Tell) -> Iterator[Callable[[int], None]]:
+    """Say how far it has come, if somebody stops it midway."""
+    done = 0
+
+    def told(now: int) -> None:
+        nonlocal done
+        done = now
+        tell(now)
+
+    try:
+        yield told
+    except asyncio.CancelledError:
+        click.echo(
+            f"\nstopped after {number(done, 'job')}, which stay as they are now; the same command "
+            "goes on with the others",
+            err=True,
+        )
+        raise
 
 
 async def _matching(errands: Errands, chosen: Filter, tell: Tell) -> int:

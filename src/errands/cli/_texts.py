@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import click
 
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
+LONGEST = 1000 * 365 * 86_400.0  # seconds that a clock can be put back
 LONGEST = 5200 * UNITS["w"]  # a century
 LENGTH = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw]?)")
 
@@ -65,7 +66,10 @@ def length(context: click.Context, option: click.Parameter, value: str | None) -
     found = LENGTH.fullmatch(value.strip().lower())
     if found is None:
         raise click.BadParameter(f"{value!r}: write seconds, or 90s, 15m, 12h, 7d, 2w")
-    return float(found[1]) * UNITS[found[2] or "s"]
+    seconds = float(found[1]) * UNITS[found[2] or "s"]
+    if seconds > LONGEST:
+        raise click.BadParameter(f"{value!r}: nobody remembers that")
+    return seconds
 
 
 def moment(context: click.Context, option: click.Parameter, value: str | None) -> datetime | None:

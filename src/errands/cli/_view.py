@@ -10,7 +10,9 @@ from typing import Any
 
 from errands import Errands, State
 
-from ._records import of_job, of_worker
+from ._records import of_job
+from ._tables import Record
+from ._workers import workers_of
 
 ENDED = (State.DONE, State.FAILED, State.CANCELLED)
 FAILURES = 20  # newest failed jobs, of which the last to fail are shown
@@ -58,7 +60,7 @@ class View:
     address: str
     now: datetime
     queues: list[QueueView]
-    workers: list[dict[str, Any]]
+    workers: list[Record]
     failures: list[dict[str, Any]]
     hour: Sequence[Minute] = ()
 
@@ -93,7 +95,6 @@ async def look(errands: Errands, before: View | None = None) -> View:
     counts, oldest, orders = await errands.count(), await errands.oldest(), await errands.orders()
     now = errands.now()
     paused = {order.name for order in orders if order.kind == "queue"}
-    resting = [order.name for order in orders if order.kind == "worker"]
     names = sorted({queue for queue, _ in counts} | paused | set(oldest))
     failed = await errands.jobs(states=[State.FAILED], limit=FAILURES)
     failed.sort(key=lambda job: job.finished_at or job.added_at, reverse=True)
@@ -104,9 +105,7 @@ async def look(errands: Errands, before: View | None = None) -> View:
             _queue(name, counts, oldest.get(name), before, now, is_paused=name in paused)
             for name in names
         ],
-        workers=[
-            of_worker(each, now, resting) for each in await errands.workers() if not each.gone_at
-        ],
+        workers=[each for each in await workers_of(errands) if each["state"] != "gone"],
         failures=[of_job(job, now) for job in failed],
         hour=await _hour(errands, now),
     )

@@ -98,7 +98,7 @@ async def _again(site: Site, form: Form, who: str) -> Told:
         raise Refused("There is no such job, or no longer.")
     try:
         edited = json.loads(first(form, "arguments"))
-    except ValueError as error:
+    except (RecursionError, ValueError) as error:
         raise Refused(f"The arguments are no JSON: {error}") from None
     if not isinstance(edited, dict):
         raise Refused("The arguments are no JSON object: write { } around them.")
@@ -131,14 +131,17 @@ async def _paused(errands: Errands, form: Form, *, is_paused: bool) -> None:
         raise Refused("Name one queue, task, key, worker or schedule.")
     [(kind, name)] = named.items()
     order = errands.pause if is_paused else errands.resume
-    await (order(name) if kind == "queue" else order(**{kind: name}))
+    try:
+        await (order(name) if kind == "queue" else order(**{kind: name}))
+    except TypeError:  # too long, or with characters that no store keeps
+        raise Refused(f"{name[:40]!r} is no name that a {kind} can have.") from None
 
 
 async def _slots(site: Site, form: Form, who: str) -> Told:
     """How many jobs a worker runs side by side; empty for as many as it began with."""
     text = first(form, "slots").strip()
-    if text and not (text.isdecimal() and 0 < int(text) <= 10_000):
-        raise Refused(f"{text!r} slots: write a number from 1 to 10000, or nothing.")
+    if text and not (text.isdecimal() and len(text) < 6 and 0 < int(text) <= 10_000):
+        raise Refused(f"{text[:20]!r} slots: write a number from 1 to 10000, or nothing.")
     await site.errands.set_slots(first(form, "worker"), int(text) if text else None)
     return Told("slots")
 

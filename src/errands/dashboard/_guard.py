@@ -7,7 +7,7 @@ import ipaddress
 import logging
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import MutableHeaders
@@ -62,6 +62,7 @@ class Guard:
                 headers.update(HEADERS)
             await send(message)
 
+        scope = whole(scope)
         request = Request(scope, receive)
         answer = await self._refusal(request)
         await (answer or self._app)(scope, receive, send_guarded)
@@ -85,6 +86,18 @@ class Guard:
         return None
 
 
+def whole(scope: Scope) -> Scope:
+    """The request with its whole path, from the root of the server.
+
+    Behind a proxy that takes a prefix away, `FastAPI(root_path="/prefix")` adds it to `root_path`
+    and not to `path`, so that whoever is mounted below would look for its pages in vain.
+    """
+    root, before = scope.get("root_path", ""), scope.get("app_root_path", "")
+    if not before or f"{scope['path']}/".startswith(f"{root}/"):
+        return scope
+    return {**scope, "path": before + scope["path"]}
+
+
 NOT_ALLOWED = "You are not allowed to see this."
 NOT_HERE = (
     "Without allow=, the dashboard answers this machine alone, and no proxy. "
@@ -104,7 +117,7 @@ def foreign(request: Request) -> str | None:
     if site is not None:
         return None if site == "same-origin" else FOREIGN
     origin = request.headers.get("origin", "null")
-    is_ours = origin != "null" and urlsplit(origin).netloc == request.headers.get("host")
+    is_ours = origin != "null" and _parts(origin).netloc == request.headers.get("host")
     return None if is_ours else FOREIGN
 
 
@@ -132,8 +145,16 @@ def _loopback(request: Request) -> bool:
     """
     if any(name in request.headers for name in FORWARDED):
         return False
-    host = urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
+    host = _parts(f"//{request.headers.get('host', '')}").hostname or ""
     return _is_loopback(_address(request)) and (host == "localhost" or _is_loopback(host))
+
+
+def _parts(address: str) -> SplitResult:
+    """Those of an address, which are all empty where it is none."""
+    try:
+        return urlsplit(address)
+    except ValueError:
+        return urlsplit("")
 
 
 def _is_loopback(address: str) -> bool:

@@ -37,6 +37,7 @@ PAGES: Mapping[str, PageOf] = {
     "/workers": _pages.workers_page,
 }
 REST = 20  # a page that is open takes a twentieth of the time at the most
+WRONG_WAY = "This cannot be asked so"
 FOREVER = "private, max-age=31536000, immutable"
 
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -46,7 +47,7 @@ Failure = Callable[[Request, Exception], Awaitable[Response]]
 def routes(site: Site) -> Starlette:
     """The application behind the guard."""
     found = [Route(path, _shown(site, page), methods=["GET"]) for path, page in PAGES.items()]
-    found.append(Route("/jobs/{job_id}/errors/{place:int}", _error(site), methods=["GET"]))
+    found.append(Route("/jobs/{job_id}/errors/{place}", _error(site), methods=["GET"]))
     found.append(Route("/static/{file}", _file, methods=["GET"]))
 
     async def do(request: Request) -> Response:
@@ -106,7 +107,12 @@ def _failures(site: Site) -> Mapping[type[Exception], Failure]:
             visit = Visit(site, request)
             clean = visit.redaction.text(said)
             home = h.a("Back to Now", href=visit.link(""))
-            return _response(visit, Page(title, join(h.p(h.bdi(clean)), h.p(home)), status=code))
+            heading = WRONG_WAY if code == 405 else title
+            page = Page(heading, join(h.p(h.bdi(clean)), h.p(home)), status=code)
+            response = _response(visit, page)
+            if isinstance(error, HTTPException):
+                response.headers.update(error.headers or {})
+            return response
 
         return answer
 

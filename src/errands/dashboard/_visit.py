@@ -17,6 +17,8 @@ from ._glance import Counts, Glance
 from ._guard import WHO
 from ._markup import Markup
 
+SAID = ("told", "n", "left")  # in an address: what an action has to say that led there
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
@@ -90,8 +92,8 @@ class Visit:
 
     @property
     def here(self) -> str:
-        """Where we are, with what was asked for: where an action comes back to."""
-        return self.link(self.path, **self.query)
+        """Where we are, with what was asked for, and not with what an action had to say."""
+        return self.link(self.path, **{**self.query, **dict.fromkeys(SAID)})
 
     def link(self, path: str, /, **query: str | None) -> str:
         """An address below the dashboard."""
@@ -101,7 +103,7 @@ class Visit:
 
     def changed(self, **query: str | None) -> str:
         """Where we are, with something else asked for."""
-        return self.link(self.path, **{**self.query, **query})
+        return self.link(self.path, **{**self.query, **dict.fromkeys(SAID), **query})
 
     def asset(self, name: str) -> str:
         """The address of a static file."""

@@ -17,6 +17,7 @@ from ..status import (
     as_response,
     event_stream,
     is_asked_for_json,
+    last_event,
     mark_of,
     seen_by,
     unless_gone,
@@ -91,7 +92,8 @@ def _add_job_routes(app: Any, links: Links) -> None:
         def frame(job: Job) -> tuple[str, str]:
             return "end" if job.is_final else "", to_xml(shown(job, view, still=True), indent=False)
 
-        return event_stream(await errands.job(job_id), errands.events(job_id), request, frame)
+        job = await errands.job(job_id)
+        return event_stream(job, errands.events(job_id), request, frame) if job else _gone(request)
 
     app.route(f"{JOBS}/{{token}}/events", methods=["GET"])(errands_events)
     app.route(f"{JOBS}/{{token}}", methods=["GET"])(errands_job)
@@ -117,14 +119,21 @@ def _add_group_routes(app: Any, links: Links) -> None:
         name = links.opened(request, among=GROUPS)
         if name is None:
             return _not_found(request)
-        group = await errands.group(name)
-        return event_stream(unless_gone(group, request), errands.events(group), request, frame)
+        group = unless_gone(await errands.group(name), request)
+        return (
+            event_stream(group, errands.events(group), request, frame) if group else _gone(request)
+        )
 
     def frame(group: Group) -> tuple[str, str]:
         return "end" if group.is_final else "", to_xml(group_shown(group), indent=False)
 
     app.route(f"{GROUPS}/{{token}}/events", methods=["GET"])(errands_group_events)
     app.route(f"{GROUPS}/{{token}}", methods=["GET"])(errands_group)
+
+
+def _gone(request: Request) -> Response:
+    """The end of a stream: what is no longer kept does not go on looking as it was."""
+    return last_event(request, "end", to_xml(Gone(), indent=False))
 
 
 def _not_found(request: Request) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ._links import GROUPS, JOBS, Links, StatusKey
 from ._routes import JsonDoor, add_routes, as_response, is_asked_for_json
 from ._shown import last_words, mark_of
-from ._stream import Frame, event_stream, seen_by, unless_gone
+from ._stream import Frame, event_stream, last_event, seen_by, unless_gone
 
 __all__ = [
     "GROUPS",
@@ -18,6 +18,7 @@ __all__ = [
     "as_response",
     "event_stream",
     "is_asked_for_json",
+    "last_event",
     "last_words",
     "mark_of",
     "seen_by",

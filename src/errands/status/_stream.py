@@ -50,6 +50,13 @@ def event_stream(
     return StreamingResponse(events, media_type="text/event-stream", headers=HEADERS)
 
 
+def last_event(request: Request, name: str, text: str) -> Response:
+    """A stream of one event, after which nothing is to come: 204, once that has been seen."""
+    if seen_by(request) == name:
+        return Response(status_code=204)
+    return Response(_event(name, name, text), media_type="text/event-stream", headers=HEADERS)
+
+
 def seen_by(request: Request) -> str:
     """The mark of what whoever asks has seen last."""
     return request.headers.get("last-event-id") or request.query_params.get("seen", "")

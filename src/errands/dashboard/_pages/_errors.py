@@ -19,7 +19,7 @@ FRAME = re.compile(r'^ *File "([^"\n]+)", line \d+, in (\S+)', re.MULTILINE)
 NOT_THEIRS = re.compile(r"site-packages|/lib/python|[/\\]errands[/\\](?:_|executors)|^<frozen")
 VARYING = re.compile(r"0x[0-9a-f]+|\b[0-9a-f]{8}-[0-9a-f-]{27}\b|\d+|'[^']*'|\"[^\"]*\"")
 COLUMNS = (
-    Column("Error", "main"), Column("Task", "quiet"), Column("Jobs", "num"),
+    Column("Error", "main"), Column("Task"), Column("Jobs", "num"),
     Column("First", "num quiet"), Column("Last", "num"), Column("", "act"),
 )  # fmt: skip  # a table
 

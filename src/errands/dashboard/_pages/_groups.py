@@ -18,7 +18,7 @@ SHOWN = (*ENDED, State.RUNNING, State.QUEUED)
 COLUMNS = (
     Column("Group", "main"), Column("Ended", "num"), Column("Failed", "num"),
     Column("Cancelled", "num"), Column("Running", "num"), Column("Took", "num"),
-    Column("", "share"),
+    Column("How far", "share"),
 )  # fmt: skip  # a table
 
 

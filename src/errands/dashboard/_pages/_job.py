@@ -10,6 +10,7 @@ from typing import Any
 from errands import Attempt, Job, Redaction, State
 from errands.errors import reason_of
 
+from .._changes import STATES
 from .._markup import Child, Markup, h, join
 from .._parts import (
     Kin,
@@ -24,6 +25,7 @@ from .._parts import (
     lifeline,
     moment,
     nothing,
+    pre,
     progress,
     room,
     section,
@@ -77,10 +79,11 @@ async def attempt_text(visit: Visit) -> str | None:
     """The whole text of one attempt's error, `None` if there is none."""
     job = await visit.errands.job(visit.request.path_params["job_id"])
     place = visit.request.path_params["place"]
-    if job is None or place >= len(job.history):
+    attempts = {str(n): attempt for n, attempt in enumerate(job.history)} if job else {}
+    if job is None or place not in attempts:
         return None
     secrets = visit.redaction.secrets(job.payload)
-    return visit.redaction.text(job.history[place].error or "", secrets)
+    return visit.redaction.text(attempts[place].error or "", secrets)
 
 
 def _times(visit: Visit, job: Job) -> Markup:
@@ -120,10 +123,11 @@ def _instant(visit: Visit, instant: Any) -> Markup:
 def _buttons(visit: Visit, job: Job) -> Markup | None:
     if not visit.may_act:
         return None
-    is_running = job.state is State.RUNNING
+    is_later = job.state is State.QUEUED and job.free_at > visit.now and job.blocked_by is None
+    label = "Retry" if job.state in STATES["retry"] else "Start now" if is_later else None
     ask = visit.link("change", do="delete", id=job.id)
     return h.span(
-        None if is_running else act(visit, "retry", "Retry", key="r", cls="small", id=job.id),
+        act(visit, "retry", label, key="r", cls="small", id=job.id) if label else None,
         None if job.is_final else act(visit, "cancel", "Cancel", cls="small", id=job.id),
         h.a("Delete", href=ask, cls="quiet") if job.is_final else None,
         cls="act",
@@ -218,13 +222,13 @@ def _text(text: str, whole: str | None = None) -> Markup:
         whole: The address of all of it.
     """
     if len(text) <= HEAD + TAIL:
-        return h.pre(h.bdi(text))
+        return pre(text)
     left_out = f"{size(len(text) - HEAD - TAIL)} left out"
     link = h.a("all of it", href=whole) if whole else None
     return join(
-        h.pre(h.bdi(text[:HEAD])),
+        pre(text[:HEAD]),
         h.p(left_out, ". " if link else None, link, cls="quiet"),
-        h.pre(h.bdi(text[-TAIL:])),
+        pre(text[-TAIL:]),
     )
 
 

@@ -16,6 +16,7 @@ from .._parts import field, hidden, job_rows, nothing, number
 from .._visit import Page, Visit
 
 SIZE = 50  # jobs on a page
+FEW = 200  # queues to choose from; of more, one is named
 NEAR = 1_000  # jobs among which a filter looks first: most that are asked for are common
 REACH = 50_000  # jobs that it looks through, so that a page takes no longer for a million
 REACH_APART = 5_000  # the same of those that failed, or of a group, which do not lie together
@@ -127,16 +128,17 @@ def _tab(
             ),
             cls="count",
         )
-    link = visit.changed(state=state, before=None, reach=None, told=None)
+    link = visit.changed(state=state, before=None, reach=None)
     return h.a(label, there, href=link, aria_current="page" if is_here else None)
 
 
 def _filters(visit: Visit, counts: Counts | None) -> Markup:
     query = visit.query
     queues = {queue for queue, _ in counts or {}}
+    few_queues = queues if len(queues) <= FEW else None  # a list of thousands helps nobody
     more = [
         field("Task", "task", query.get("task"), choices=visit.errands.tasks),
-        field("Queue", "queue", query.get("queue"), choices=queues),
+        field("Queue", "queue", query.get("queue"), choices=few_queues),
         field("Key", "key", query.get("key")),
         field("Group", "group", query.get("group")),
         field("Added since, UTC", "since", query.get("since"), kind="datetime-local"),
@@ -208,7 +210,7 @@ def turn(visit: Visit, older: str | None, first: str = "Newest") -> Markup | Non
     newest = h.a(first, href=first_page) if "before" in visit.query else None
     word = "Older" if first == "Newest" else "More"
     more = h.a(word, href=visit.changed(before=older), rel="next") if older else None
-    return h.nav(newest, more, cls="turn", aria_label="Pages") if newest or more else None
+    return h.nav(newest, more, cls="turn", aria_label="Newer and older") if newest or more else None
 
 
 def _further(visit: Visit, found: Found) -> Markup:
@@ -222,5 +224,5 @@ def _further(visit: Visit, found: Found) -> Markup:
         newest if which == "next" else None,
         h.span(" ".join(told.split()), cls="quiet"),
         h.a("Look further back", href=further, rel="next"),
-        cls="turn", aria_label="Pages",
+        cls="turn", aria_label="Newer and older",
     )  # fmt: skip  # a call

@@ -12,7 +12,6 @@ from .._markup import Child, Markup, h, join
 from .._parts import (
     ended_chart,
     figures,
-    is_service,
     job_rows,
     length_chart,
     nothing,
@@ -22,10 +21,11 @@ from .._parts import (
 )
 from .._visit import Page, Visit
 from ._queues import queue_table
+from ._workers import RunningJobs, running_jobs
 
 SERVICES = "services"  # the queue of the jobs that are services
-MOST = 200  # jobs that run, which are looked at
 SHORT = 6  # rows of a list that goes on elsewhere
+QUEUES = 12  # rows of that of queues
 
 
 async def now_page(visit: Visit) -> Page:
@@ -33,18 +33,18 @@ async def now_page(visit: Visit) -> Page:
     counts, hour = await visit.counts(), await visit.hour()
     minutes = by_minute(hour or (), visit.now)
     workers = [each for each in await visit.errands.workers() if each.is_alive(visit.now)]
-    running = await visit.errands.jobs(states=[State.RUNNING], limit=MOST)
-    running = [job for job in running if not is_service(job)][:SHORT]
+    running = await running_jobs(visit)
+    shown = running.jobs[:SHORT]
     failed = await visit.errands.jobs(states=[State.FAILED], limit=SHORT)
     body = join(
-        figures([*_figures(visit, counts, workers), *_pace(minutes)]),
+        figures([*_figures(visit, counts, workers, running), *_pace(minutes)]),
         section("The last hour", _charts(minutes)) if hour else None,
         section(
             "Running",
-            job_rows(visit, running) if running else nothing("Nothing runs just now."),
+            job_rows(visit, shown) if shown else nothing("Nothing runs just now."),
             more=_more(visit, State.RUNNING),
         ),
-        section("Queues", await queue_table(visit, counts)),
+        section("Queues", await queue_table(visit, counts, most=QUEUES)),
         section("Failed last", job_rows(visit, failed), more=_more(visit, State.FAILED))
         if failed
         else None,
@@ -53,13 +53,13 @@ async def now_page(visit: Visit) -> Page:
 
 
 def _figures(
-    visit: Visit, counts: Counts | None, workers: Sequence[Heartbeat]
+    visit: Visit, counts: Counts | None, workers: Sequence[Heartbeat], running: RunningJobs
 ) -> list[tuple[str, Child, Child]]:
     found: list[tuple[str, Child, Child]] = [
         (state.capitalize(), _linked(visit, counts, state), None)
         for state in (State.QUEUED, State.RUNNING, State.FAILED, State.DONE)
     ]
-    slots, busy = (sum(getattr(w, what) for w in workers) for what in ("slots", "running"))
+    slots, busy = sum(each.slots for each in workers), sum(map(running.at, workers))
     use = f"{busy} of {slots} slots in use" if workers else "nobody works"
     return [*found, ("Workers", h.a(len(workers), href=visit.link("workers")), use)]
 

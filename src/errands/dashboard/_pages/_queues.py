@@ -17,14 +17,16 @@ SHOWN = (State.QUEUED, State.RUNNING, State.FAILED, State.CANCELLED, State.DONE)
 DEEP = (State.RUNNING, State.QUEUED)  # what makes a queue deep
 COLUMNS = (
     Column("Queue", "main"), *(Column(state.capitalize(), "num") for state in SHOWN),
-    Column("Oldest", "num"), Column("Wait, 95 %", "num"), Column("", "share"), Column("", "act"),
+    Column("Oldest", "num"), Column("Wait, 95 %", "num"), Column("Depth", "share"),
+    Column("", "act"),
 )  # fmt: skip  # a table
 LIMITS = (
     Column("Limit", "main"), Column("Running", "num"), Column("Kept back", "num"),
-    Column("", "share"),
+    Column("In use", "share"),
 )  # fmt: skip  # a table
 SECOND = timedelta(seconds=1)
-MOST, MOST_COUNTED = 100, 10_000  # limits that are shown, jobs that each is said to keep back
+MOST = 100  # queues that are shown, and limits
+MOST_COUNTED = 10_000  # jobs that a limit is said to keep back
 PAUSED = (
     Column("What", "state"), Column("Name", "main"), Column("Since", "num quiet"), Column("", "act")
 )  # fmt: skip  # a table
@@ -35,7 +37,7 @@ async def queues_page(visit: Visit) -> Page:
     orders = await visit.errands.orders()
     others = [order for order in orders if order.kind in ("task", "key")]
     body = join(
-        await queue_table(visit, await visit.counts(), orders),
+        await queue_table(visit, await visit.counts(), orders, most=MOST),
         section("Paused, too", table(PAUSED, (_paused_row(visit, each) for each in others)))
         if others
         else None,
@@ -45,9 +47,13 @@ async def queues_page(visit: Visit) -> Page:
 
 
 async def queue_table(
-    visit: Visit, counts: Counts | None, orders: Sequence[Order] | None = None
+    visit: Visit, counts: Counts | None, orders: Sequence[Order] | None = None, *, most: int
 ) -> Markup:
-    """A row for each queue that has jobs, or is paused."""
+    """A row for each queue that has jobs, or is paused; for the deepest, if they are many.
+
+    Args:
+        most: Rows.
+    """
     if counts is None:
         return nothing("The jobs are being counted.")
     orders = await visit.errands.orders() if orders is None else orders
@@ -55,7 +61,12 @@ async def queue_table(
     queues = sorted({queue for queue, _ in counts} | paused)
     if not queues:
         return nothing("There are no jobs yet.")
-    deepest = max(sum(counts.get((queue, state), 0) for state in DEEP) for queue in queues)
+    depths = {queue: sum(counts.get((queue, state), 0) for state in DEEP) for queue in queues}
+    deepest = max(depths.values())
+    left_out = len(queues) - most
+    if left_out > 0:
+        queues.sort(key=lambda queue: (queue not in paused, -depths[queue]))
+        queues = sorted(queues[:most])
     hour = by_queue(await visit.hour() or (), visit.now)
     since = await visit.errands.waiting_since()
     rows = []
@@ -63,7 +74,14 @@ async def queue_table(
         there = {state: counts.get((queue, state), 0) for state in SHOWN}
         times = [_age(visit, since.get(queue)), _late(hour.get(queue))]
         rows.append(_row(visit, queue, there, times, deepest, is_paused=queue in paused))
-    return table(COLUMNS, rows)
+    return join(table(COLUMNS, rows), _rest(visit, left_out) if left_out > 0 else None)
+
+
+def _rest(visit: Visit, left_out: int) -> Markup:
+    """Where the other queues are, which are less deep."""
+    there = h.a("Jobs", href=visit.link("jobs"))
+    return h.p(f"{number(left_out)} more, less deep; the jobs of each are under ", there, ".",
+               cls="quiet")  # fmt: skip  # a sentence
 
 
 def _age(visit: Visit, since: datetime | None) -> str:

@@ -21,7 +21,7 @@ async def schedules_page(visit: Visit) -> Page:
     """See the module."""
     schedules = await visit.errands.schedules.list()
     if not schedules:
-        return Page("Schedules", nothing("There are no schedules."))
+        return Page("Schedules", nothing("There are no schedules."), live=5)
     return Page("Schedules", table(COLUMNS, (_row(visit, each) for each in schedules)), live=5)
 
 

@@ -6,7 +6,7 @@ from errands import LogLine, ServiceState, ServiceStatus
 from errands.errors import reason_of
 
 from .._markup import Child, Markup, h, join
-from .._parts import Column, act, clipped, nothing, service_badge, table, took, until
+from .._parts import Column, act, clipped, nothing, pre, service_badge, table, took, until
 from .._visit import Page, Visit
 
 COLUMNS = (
@@ -20,8 +20,9 @@ async def services_page(visit: Visit) -> Page:
     """See the module."""
     services = await visit.errands.services()
     if not services:
-        return Page("Services", nothing("There are no services."))
-    return Page("Services", table(COLUMNS, (_row(visit, each) for each in services)), live=2)
+        return Page("Services", nothing("There are no services."), live=5)
+    rows = (_row(visit, each) for each in services)
+    return Page("Services", table(COLUMNS, rows, cls="services"), live=2)
 
 
 def _row(visit: Visit, service: ServiceStatus) -> list[Child]:
@@ -43,11 +44,10 @@ def _row(visit: Visit, service: ServiceStatus) -> list[Child]:
 def _name(visit: Visit, service: ServiceStatus) -> Markup:
     """Its name; where it is a job, a link to what that job has been through."""
     if service.every_process:
-        return join(
-            h.bdi(service.name, data_row=True, tabindex=-1), " ", h.small("in each process")
-        )
+        name = h.bdi(service.name, data_row=True, tabindex=-1)
+        return h.div(name, " ", h.small("in each process"))
     jobs = visit.link("jobs", key=f"service:{service.name}")
-    return h.a(service.name, href=jobs, data_row=True)
+    return h.div(h.a(service.name, href=jobs, data_row=True))
 
 
 def _next(visit: Visit, service: ServiceStatus) -> Markup | None:
@@ -62,7 +62,7 @@ def _remark(visit: Visit, service: ServiceStatus) -> Markup | None:
     said = visit.redaction.text(reason_of(service.error))
     return h.details(
         h.summary(h.bdi(said, cls="error")),
-        h.pre(h.bdi(visit.redaction.text(service.error[-20_000:]))),
+        pre(visit.redaction.text(service.error[-20_000:])),
         id=f"error-{service.name}", cls="line",
     )  # fmt: skip  # a call
 
@@ -74,7 +74,7 @@ def _log(visit: Visit, service: ServiceStatus) -> Markup | None:
     last = clipped(visit.redaction.text(service.log[-1].text), 120)
     lines = "\n".join(_line(visit, each) for each in reversed(service.log))
     return h.details(
-        h.summary("log: ", h.bdi(last)), h.pre(h.bdi(lines)), id=f"log-{service.name}",
+        h.summary("log: ", h.bdi(last)), pre(lines), id=f"log-{service.name}",
         cls="line quiet",
     )  # fmt: skip  # a call
 

@@ -6,7 +6,7 @@ from ._forms import act, field, hidden
 from ._graph import Kin, graph, room
 from ._jobs import is_service, job_rows, progress, summary, task_name
 from ._layout import layout
-from ._tables import Column, facts, figures, nothing, section, table
+from ._tables import Column, facts, figures, nothing, pre, section, table
 from ._words import ago, clipped, moment, number, size, took, until
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "moment",
     "nothing",
     "number",
+    "pre",
     "progress",
     "room",
     "section",

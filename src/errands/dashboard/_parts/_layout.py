@@ -58,7 +58,7 @@ def _live(visit: Visit, page: Page) -> dict[str, str]:
     if page.live is None:
         return {}
     return {
-        "hx_get": visit.here, "hx_trigger": f"every {page.live:g}s",
+        "hx_get": visit.link(visit.path, **visit.query), "hx_trigger": f"every {page.live:g}s",
         "hx_select": "#main", "hx_swap": "outerHTML",
     }  # fmt: skip  # attributes
 
@@ -103,7 +103,7 @@ def _told(visit: Visit) -> Markup | None:
         return None
     n, left = (visit.query.get(name, "") for name in ("n", "left"))
     said = sentence.format(n=n if n.isdecimal() else "?")
-    if left.isdecimal() and int(left):
+    if left.isdecimal() and left.strip("0"):
         said += f" It could not be done with {left}: they have changed meanwhile."
     return h.p(said[:300], cls="told", role="status")
 

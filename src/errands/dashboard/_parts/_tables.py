@@ -23,7 +23,12 @@ class Column:
 
 def table(columns: Sequence[Column], rows: Iterable[Sequence[Child]], *, cls: str = "") -> Markup:
     """A table whose rows can be walked with `j` and `k`; cards on a narrow screen."""
-    heads = (h.th(column.title, scope="col", cls=column.cls or None) for column in columns)
+    heads = (
+        h.th(column.title, scope="col", cls=column.cls or None)
+        if column.title
+        else h.td(cls=column.cls or None)  # a heading that says nothing is none
+        for column in columns
+    )
     body = (
         h.tr(
             h.td(cell, cls=column.cls or None, data_label=column.title or None)
@@ -44,6 +49,11 @@ def section(title: str, *content: Child, more: Child = None) -> Markup:
     """
     heading = h.h2(title)
     return h.section(h.header(heading, more) if more is not None else heading, *content)
+
+
+def pre(text: str) -> Markup:
+    """A text with its lines as they are, which the keyboard can scroll."""
+    return h.pre(h.bdi(text), tabindex=0)
 
 
 def nothing(text: Child) -> Markup:

@@ -9,56 +9,115 @@ let goes = false;
 
 // liveness ------------------------------------------------------------------------
 
+const FIELDS = "input:not([type=checkbox], [type=hidden]), select, textarea";
+const STOPS = "a[href], button, summary, input[type=checkbox], [tabindex]";
+
+function isEdited(field) {
+  if (!field.options) return field.value !== field.defaultValue;
+  const chosen = [...field.options].findIndex((each) => each.defaultSelected);
+  return field.selectedIndex !== Math.max(chosen, 0);
+}
+
 function isBusy() {
-  const at = document.activeElement;
-  return document.hidden || live?.getAttribute("aria-pressed") === "false"
-    || at?.matches("input:not([type=checkbox]), select, textarea")
+  return document.activeElement?.matches(FIELDS)
+    || [...main().querySelectorAll(FIELDS)].some(isEdited) // half filled, and left for a moment
     || document.querySelector("[name=id]:checked, dialog[open]")
     || main().matches(":active") // a click is not over yet: an update would swallow it
     || !getSelection().isCollapsed;
 }
 
+function isPaused() {
+  return live?.getAttribute("aria-pressed") === "false";
+}
+
+// The button says how it is: it is read, too, and not only seen by its dot.
+function tell(word, why = "", isAway = false) {
+  if (!live || isPaused()) return;
+  live.textContent = word;
+  live.title = why;
+  live.classList.toggle("away", isAway);
+}
+
 if (live) {
   live.hidden = false;
   live.addEventListener("click", () => {
-    const isOn = live.getAttribute("aria-pressed") === "true";
+    const isOn = !isPaused();
     live.setAttribute("aria-pressed", String(!isOn));
     live.textContent = isOn ? "Paused" : "Live";
+    live.title = "";
+    live.classList.remove("away");
   });
 }
 
 let before = null; // what somebody has opened and where they are, over an update
 
+const idOf = (row) => row?.getAttribute("href") ?? row?.textContent;
+const stops = (tr) => [...(tr ?? main()).querySelectorAll(STOPS)].filter((each) => tr || !each.closest("tr"));
+const scrolling = () => [...main().querySelectorAll("pre, .graph")];
+
+// Where the focus is: in which row, if in one, and at which of the things that can have it there.
+function focused() {
+  const at = document.activeElement;
+  if (!main().contains(at)) return null;
+  const tr = at.closest("tr");
+  const row = tr?.querySelector("[data-row]");
+  return { id: idOf(row), nth: stops(tr).indexOf(at), row: row ? rows().indexOf(row) : -1, tag: at.tagName };
+}
+
+function focusAgain({ id, nth, row, tag }) {
+  const same = row < 0 ? null : rows().find((each) => idOf(each) === id);
+  const found = row < 0 || same ? stops(same?.closest("tr"))[nth] : null;
+  (found?.tagName === tag ? found : same ?? rows()[row])?.focus({ preventScroll: true });
+}
+
+// Whether the answer is a page of ours: after the end of a session it may be that of a log-in.
+function isOurs(xhr) {
+  return new URL(xhr.responseURL).pathname === location.pathname && xhr.responseText.includes('<main id="main"');
+}
+
 document.addEventListener("htmx:beforeRequest", (event) => {
-  if (event.detail.elt === main() && isBusy()) event.preventDefault();
+  if (event.detail.elt !== main()) return;
+  const isHeld = isBusy();
+  if (isHeld) tell("Held", "as it is while you write or select");
+  if (isHeld || isPaused() || document.hidden) event.preventDefault();
 });
 document.addEventListener("htmx:beforeSwap", (event) => {
-  if (event.detail.elt !== main()) return;
-  if (isBusy()) { event.detail.shouldSwap = false; return; }
+  const { elt, xhr } = event.detail;
+  if (elt !== main()) return;
+  if (xhr.status < 400 && !isOurs(xhr)) {
+    event.detail.shouldSwap = false;
+    tell("Signed out", "load the page again to sign in", true);
+    return;
+  }
+  if (xhr.status === 404 && isOurs(xhr)) { // what was shown is gone, and the page says so
+    event.detail.shouldSwap = true;
+    event.detail.isError = false;
+  }
+  if (isBusy() || isPaused()) { event.detail.shouldSwap = false; return; }
   before = {
     details: [...main().querySelectorAll("details[id]")].map((each) => [each.id, each.open]),
-    href: document.activeElement?.getAttribute("href"),
-    row: rows().indexOf(document.activeElement),
-    scrolls: [...main().querySelectorAll("pre")].map((each) => each.scrollTop),
+    focus: focused(),
+    scrolls: scrolling().map((each) => [each.scrollLeft, each.scrollTop]),
   };
 });
 document.addEventListener("htmx:afterSwap", () => {
-  live?.classList.remove("away");
+  tell("Live");
+  if (live) live.hidden = !main().hasAttribute("hx-get"); // it has ended, and will not change
   if (!before) return;
   for (const [id, open] of before.details) {
     const found = document.getElementById(id);
     if (found) found.open = open;
   }
-  main().querySelectorAll("pre").forEach((each, i) => { each.scrollTop = before.scrolls[i] ?? 0; });
-  if (before.row >= 0) {
-    const same = rows().find((each) => each.getAttribute("href") === before.href);
-    (same ?? rows()[before.row])?.focus({ preventScroll: true });
-  }
+  scrolling().forEach((each, i) => each.scrollTo(...(before.scrolls[i] ?? [0, 0])));
+  if (before.focus) focusAgain(before.focus);
   before = null;
 });
-for (const name of ["htmx:sendError", "htmx:responseError"]) {
-  document.addEventListener(name, () => live?.classList.add("away"));
-}
+document.addEventListener("htmx:sendError", () => tell("No answer", "it will be asked again", true));
+document.addEventListener("htmx:responseError", ({ detail: { xhr } }) => {
+  const isOut = xhr.status === 401 || xhr.status === 403;
+  if (isOut) tell("Signed out", "load the page again to sign in", true);
+  else tell(`Error ${xhr.status}`, "it will be asked again", true);
+});
 
 // what an action had to say belongs to this once, and not into a link that is shared
 const address = new URL(location.href);
@@ -97,7 +156,7 @@ const KEYS = {
 
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
-  if (event.target.matches("input:not([type=checkbox]), select, textarea")) {
+  if (event.target.matches(FIELDS)) {
     if (event.key === "Escape") event.target.blur();
     return;
   }
