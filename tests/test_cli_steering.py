@@ -155,6 +155,16 @@ def test_what_is_unclear_is_refused(file: str, command: str, said: str) -> None:
     assert said in ended.err
 
 
+def test_jobs_that_run_cannot_be_forgotten(url: str) -> None:
+    """What to do instead is said, and nobody is asked for a yes."""
+    keep(url, [job().claimed("w", NOW, HOUR)])
+
+    ended = errands("delete", "--state", "running", url=url)
+
+    assert 1 == ended.status
+    assert "Error: a job that runs cannot be forgotten: cancel it before" in ended.err
+
+
 def test_prune_forgets_what_finished_long_ago(url: str) -> None:
     """And nothing that is younger."""
     old = job().claimed("w", NOW - 3 * HOUR, HOUR).done(None, NOW - 2 * HOUR)

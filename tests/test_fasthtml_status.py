@@ -48,6 +48,10 @@ def items(numbers: list[int]) -> Any:
     return Ul(*map(Li, numbers))
 
 
+def broken(numbers: list[int]) -> Any:
+    raise KeyError("no such")
+
+
 class Counting:
     """A site with one task, which has told progress and waits for leave to end."""
 
@@ -266,6 +270,38 @@ def test_a_result_is_shown_by_a_function_of_the_application(counting: Counting) 
     assert "queued" in page
     assert ["0", "1"] == re.findall("<li>(.)</li>", ended)
     assert 404 == forged.status_code
+
+
+@pytest.mark.errands_falls
+@pytest.mark.parametrize("live", [False, True], ids=["polled", "live"])
+def test_a_result_that_cannot_be_shown_says_so_and_asks_no_more(
+    counting: Counting, caplog: pytest.LogCaptureFixture, live: bool
+) -> None:
+    """It is logged with its traceback, once, and not each second while the page is open."""
+
+    @counting.site.get("/start")
+    async def start() -> Any:
+        return JobResult(await counting.site.errands.add_task(counting.task, 2), broken, live=live)
+
+    with counting.client() as client:
+        page = client.get("/start", headers=HTMX).text
+        counting.end(client)
+        shown = client.get(address_of(page, "src" if live else "hx-get"), headers=HTMX)
+
+    assert 200 == shown.status_code
+    assert "its result cannot be shown: the log of the server says why" in shown.text
+    assert (live, False) == ("event: end" in shown.text, "hx-get" in shown.text)
+    assert "KeyError: 'no such'" in caplog.text
+
+
+def test_fragments_of_one_job_have_an_id_each(site: Site) -> None:
+    """As HTML has it, also of the bars in them."""
+    kinds = (JobStatus, JobProgress, lambda job: JobResult(job, items))
+    page = rendered(site, lambda: Div(*(kind(running) for kind in kinds)))
+    found = re.findall(r' id="([^"]+)"', page)
+
+    assert 6 == len(found)
+    assert len(set(found)) == len(found), found
 
 
 def test_a_function_that_cannot_be_found_again_is_refused(site: Site) -> None:

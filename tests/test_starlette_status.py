@@ -229,6 +229,15 @@ def test_a_stream_goes_on_where_the_last_one_ended(shop: Shop) -> None:
     assert (204, "") == (seen.status_code, seen.text)
 
 
+def test_a_stream_is_only_described_to_who_asks_for_its_head(shop: Shop) -> None:
+    """While the job runs, without waiting for it."""
+    with shop.client() as client:
+        head = client.head(later(client).json()["events_url"])
+
+    assert (200, "") == (head.status_code, head.text)
+    assert "text/event-stream; charset=utf-8" == head.headers["content-type"]
+
+
 def test_a_stream_is_bounded(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     """However long the job takes; the browser asks for the next one by itself."""
     monkeypatch.setattr(_stream, "LONGEST", 0.01)

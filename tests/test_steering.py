@@ -659,6 +659,15 @@ async def test_a_worker_that_nobody_is_gets_no_orders(errands: Errands) -> None:
 async def test_one_thing_is_paused_at_a_time(errands: Errands) -> None:
     """None and two are refused, with what to write."""
     async with errands:
-        for wrong in ({}, {"queue": "a", "task": "t"}, {"queue": ""}):
+        for wrong in ({}, {"queue": "a", "task": "t"}, {"queue": 7}):
             with pytest.raises(TypeError, match=r"pause\('mail'\) for a queue"):
                 await errands.pause(**wrong)
+
+
+@pytest.mark.parametrize("name", ["", "\0", "x" * 3000])
+async def test_a_name_that_nothing_can_have_is_refused(errands: Errands, name: str) -> None:
+    """And what is wrong with it is said."""
+    async with errands:
+        for act in (errands.pause, errands.resume):
+            with pytest.raises(ValueError, match=r"queue=.*: expected 1 to 2,000 bytes of text"):
+                await act(name)

@@ -159,6 +159,7 @@ async def test_settings_are_the_usual_ones_again_after_a_failure() -> None:
         ("sqlite:///errands.db?synchronous=normal", "sqlite:///errands.db?synchronous=normal"),
         ("postgresql://ann:s3cr:t@db:5/x", "postgresql://ann:***@db:5/x"),
         ("postgresql://ann@db/x", "postgresql://ann@db/x"),
+        ("postgresql://ann:s3cret@[db/x", "postgresql:…"),
         ("postgresql://db/x?user=ann&password=s3cr%40t", "postgresql://db/x?user=ann&password=***"),
         ("postgresql://:s3cret@/x?sslpassword=s3cret", "postgresql://:***@/x?sslpassword=***"),
     ],

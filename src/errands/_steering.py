@@ -13,7 +13,7 @@ from ._group import Group
 from ._hooks import EventName, Hook, require_event
 from ._job import Job, State, id_of
 from ._order import Order, OrderKind
-from ._plain import Seconds, is_text, seconds
+from ._plain import BYTES, Seconds, is_text, seconds, shown
 from ._query import Query
 from ._why import Why, why
 from .errors import JobExists, SetupError, UnknownWorker
@@ -185,6 +185,7 @@ class Steering:
 
         Raises:
             TypeError: unless exactly one of them is named.
+            ValueError: if that is a name that nothing can have.
             UnknownWorker: if there is no such worker, or no longer.
         """
         kind, name = _one("pause", queue=queue, task=task, key=key, worker=worker)
@@ -204,7 +205,7 @@ class Steering:
         """Start jobs again that were paused; where nothing was, nothing happens.
 
         Raises:
-            TypeError: unless exactly one of them is named.
+            TypeError, ValueError: as `pause` does.
             UnknownWorker: as `pause` does.
         """
         kind, name = _one("resume", queue=queue, task=task, key=key, worker=worker)
@@ -284,12 +285,15 @@ def _query(what: Query | Group) -> Query:
     return Query(group=what.name) if isinstance(what, Group) else what
 
 
-def _one(verb: str, **named: str | None) -> tuple[OrderKind, str]:
+def _one(verb: str, **named: object) -> tuple[OrderKind, str]:
     """What is named, and how."""
     given = [(kind, name) for kind, name in named.items() if name is not None]
-    if len(given) != 1 or not is_text(given[0][1]):
+    if len(given) != 1 or not isinstance(given[0][1], str):
         raise TypeError(
             f"{verb}(…) takes the name of one thing: {verb}('mail') for a queue, {verb}(task=…), "
             f"{verb}(key=…) or {verb}(worker=…)"
         )
+    [(kind, name)] = given
+    if not is_text(name):
+        raise ValueError(f"{verb}({kind}={shown(name)}): expected 1 to {BYTES:,} bytes of text")
     return cast("tuple[OrderKind, str]", given[0])

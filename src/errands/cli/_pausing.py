@@ -92,7 +92,7 @@ async def _pause(errands: Errands, kind: str, name: str) -> tuple[str, str]:
         name = await full_worker(errands, name)
     try:
         await errands.pause(**{kind: name})
-    except TypeError:
+    except ValueError:
         said = f"{name[:40]!r} is no name that a {kind} can have: it is too long"
         raise click.ClickException(said) from None
     return name, await note_of(errands, kind, name)

@@ -211,6 +211,8 @@ async def _change_each(errands: Errands, verb: Verb, ids: Sequence[str]) -> int:
 async def _change_all(errands: Errands, verb: Verb, choice: Choice) -> int:
     """Change all that match, once they are counted and somebody has said yes."""
     chosen = await choice.chosen.settled(errands)
+    if verb == "delete" and set(chosen.states) == {State.RUNNING}:
+        raise click.ClickException("a job that runs cannot be forgotten: cancel it before")
     chosen = replace(chosen, states=chosen.states or MEANT[verb])
     with bar("counting") as tell:
         total = await _matching(errands, chosen, tell)

@@ -133,7 +133,7 @@ async def _paused(errands: Errands, form: Form, *, is_paused: bool) -> None:
     order = errands.pause if is_paused else errands.resume
     try:
         await (order(name) if kind == "queue" else order(**{kind: name}))
-    except TypeError:  # too long, or with characters that no store keeps
+    except ValueError:  # too long, or with characters that no store keeps
         raise Refused(f"{name[:40]!r} is no name that a {kind} can have.") from None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -18,6 +19,8 @@ from ..status import Links, last_words, mark_of
 Render = Callable[[Any], Any]
 
 EVERY = "every 1s"
+
+logger = logging.getLogger("errands.status")
 
 
 def JobStatus(job: Job, *, live: bool = False) -> Any:
@@ -80,7 +83,12 @@ def shown(job: Job, view: str, *, still: bool = False) -> Any:
         view: What the link says, `JobStatus` if nothing.
         still: Without anything that keeps it up to date.
     """
-    return _inside(job, view) if still else _fragment(job, view or "status", live=False)
+    try:
+        return _inside(job, view) if still else _fragment(job, view or "status", live=False)
+    except Exception:  # it is the application's `render`, and would fail again at each question
+        logger.exception("the result of job %s (%s) cannot be shown", job.id, job.task)
+        text = "its result cannot be shown: the log of the server says why"
+        return Div(_state(_word(job)), _text(text), id=_id(job, view), cls="errands", role="status")
 
 
 def group_shown(group: Group, **attributes: Any) -> Any:
@@ -119,14 +127,20 @@ def _inside(job: Job, view: str, **attributes: Any) -> Any:
     kind, _, name = view.partition(":")
     if kind == "result" and job.state is State.DONE and not _is_lost(job):
         return _found(name)(_links().errands.value(job))
-    parts = _bar_alone(job) if kind == "progress" else _words(job)
+    parts = _bar_alone(job, view) if kind == "progress" else _words(job, view)
     return Div(
-        *parts, id=f"job-{job.id}", cls=f"errands errands-{_word(job)}", role="status",
+        *parts, id=_id(job, view), cls=f"errands errands-{_word(job)}", role="status",
         aria_live="polite", **attributes,
     )  # fmt: skip  # a row
 
 
-def _words(job: Job) -> Iterator[Any]:
+def _id(job: Job, view: str) -> str:
+    """What the fragment of a job is called: a page may have one of each kind."""
+    kind = view.partition(":")[0]
+    return f"job-{job.id}" if kind in ("", "status") else f"job-{job.id}-{kind}"
+
+
+def _words(job: Job, view: str) -> Iterator[Any]:
     progress = job.progress if job.state is State.RUNNING else None
     yield _state(_word(job))
     if job.state is State.FAILED or _is_lost(job):
@@ -139,7 +153,7 @@ def _words(job: Job) -> Iterator[Any]:
         taken = (job.finished_at - job.started_at).total_seconds()
         yield _number(f"{taken:,.1f} s")
     if job.state is State.RUNNING:
-        yield _bar(job)
+        yield _bar(job, view)
 
 
 def _is_lost(job: Job) -> bool:
@@ -147,20 +161,20 @@ def _is_lost(job: Job) -> bool:
     return job.state is State.DONE and job.result is None and job.error is not None
 
 
-def _bar_alone(job: Job) -> Iterator[Any]:
-    yield _bar(job)
+def _bar_alone(job: Job, view: str) -> Iterator[Any]:
+    yield _bar(job, view)
     if job.state is State.FAILED:
         yield _text(last_words(job))
 
 
-def _bar(job: Job) -> Any:
+def _bar(job: Job, view: str) -> Any:
     progress, of = job.progress, dict[str, Any]()
     if job.is_final:
         of = {"value": 1, "max": 1}
     elif progress is not None and progress.total:
         of = {"value": progress.done, "max": progress.total}
     label = (progress.text if progress else None) or _word(job)
-    return Progress(**of, id=f"job-{job.id}-bar", cls="errands-bar", aria_label=label)
+    return Progress(**of, id=f"{_id(job, view)}-bar", cls="errands-bar", aria_label=label)
 
 
 def _state(word: str) -> Any:

@@ -46,6 +46,8 @@ def event_stream(
     seen = seen_by(request)
     if now is None or (now.is_final and mark_of(now) == seen):
         return Response(status_code=204)
+    if request.method == "HEAD":  # which a router lets pass as a GET, and nobody would read
+        return Response(media_type="text/event-stream", headers=HEADERS)
     events = _events(changes, seen, frame)
     return StreamingResponse(events, media_type="text/event-stream", headers=HEADERS)
 

@@ -34,7 +34,10 @@ def store_at(url: str) -> Store:
 def without_password(url: str) -> str:
     """The URL of a store, to be shown: what could be a password is `***`."""
     main, mark, query = url.partition("?")
-    parts = urlsplit(main)
+    try:
+        parts = urlsplit(main)
+    except ValueError:  # it is no URL, so nobody knows which part of it is a password
+        return f"{main.partition(':')[0]}:…"
     if parts.password is not None:
         user, _, host = parts.netloc.rpartition("@")
         shown = f"{user.partition(':')[0]}:***@{host}"
