@@ -74,7 +74,9 @@ class Terminal:
         variables = environment(TERM="xterm-256color", **env)
         for name in ("COLUMNS", "LINES", "NO_COLOR"):  # the terminal's own size is meant
             variables.pop(name, None)
-        start = f"{before}; from errands.cli import main; main(prog_name='errands')"
+        # also where the tests run in the background of a shell, which has them ignore it
+        hears = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+        start = f"{hears}; {before}; from errands.cli import main; main(prog_name='errands')"
         self._process = subprocess.Popen(
             [sys.executable, "-W", "error", "-c", start, *arguments],
             stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
