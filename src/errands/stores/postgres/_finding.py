@@ -85,7 +85,10 @@ async def _are_fewer(session: Session, most: int, where: str, **values: Any) -> 
 
 def _conditions(query: Query) -> tuple[list[str], dict[str, Any]]:
     where, values = ["true"], dict[str, Any]()
-    if len(set(query.states)) == 1:  # in the words of an index, so that it is known to have them
+    states = set(query.states)
+    if len(states) == 1 and states <= BADLY | WORKING:
+        # in the words of an index, so that it is known to have them; of those that are done only
+        # the one of `prune` knows, whose order is another
         where.append(f"state = '{State(min(query.states))}'")
     elif query.states:
         where.append("state = any(%(states)s::text[])")
