@@ -240,7 +240,7 @@ async def test_a_filter_looks_through_so_many_jobs_and_no_more(
     page = await client.get(next_of(page))
     assert [jobs[1].id] == linked_jobs(page)
     assert "Look" not in text_of(page)  # there are no others
-    assert "None of them matches." in text_of(await client.get("jobs?task=nosuch"))
+    assert "No job matches so far." in text_of(await client.get("jobs?task=nosuch"))
 
 
 async def test_a_filter_finds_the_one_that_waits_behind_many_others(

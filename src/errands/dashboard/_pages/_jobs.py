@@ -194,7 +194,7 @@ def selection(visit: Visit, jobs: list[Job]) -> Markup:
 
 def _none(visit: Visit, found: Found, is_filtered: bool) -> Markup:
     if found.edge:
-        return nothing("None of them matches.")
+        return nothing("No job matches so far.")
     if "before" in visit.query:
         return nothing("There are no older ones.")
     return nothing("No job matches." if is_filtered else "There are no such jobs.")
