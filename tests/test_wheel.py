@@ -4,6 +4,7 @@ import importlib.util
 import re
 import subprocess
 import sys
+import tarfile
 import time
 import tomllib
 import venv
@@ -43,6 +44,8 @@ async def main(url: str) -> None:
 for url in sys.argv[1:]:
     asyncio.run(main(url))
 """
+
+WRITTEN = {".py", ".md", ".css", ".js"}  # by hand
 
 pytestmark = pytest.mark.slow
 
@@ -123,6 +126,21 @@ def test_the_wheel_brings_its_licence_and_its_readme(wheel: Path) -> None:
 
     assert text_of("LICENSE") == licence
     assert metadata.rstrip().endswith(text_of("README.md").rstrip())
+
+
+@pytest.mark.usefixtures("pip")  # which finds out whether there is a registry
+def test_the_sources_are_whole(tmp_path: Path) -> None:
+    """Whoever packages them can run the tests, which read documents and examples."""
+    run([sys.executable, "-m", "build", "--sdist", "-o", tmp_path, ROOT], tmp_path)
+    (archive,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(archive) as opened:
+        found = {name.partition("/")[2] for name in opened.getnames()}
+    folders = ("src", "tests", "docs", "examples", "benchmarks", "newsfragments")
+    paths = [path for folder in folders for path in (ROOT / folder).rglob("*.*")]
+    expected = {path.relative_to(ROOT).as_posix() for path in paths if path.suffix in WRITTEN}
+
+    assert set() == expected - found
+    assert {"Makefile", "README.md", "constraints.txt", "pyproject.toml"} <= found
 
 
 def test_the_bare_wheel_works_without_any_framework(install: Install, tmp_path: Path) -> None:
